@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/common/service/signals.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::service {
+
+absl::StatusOr<StopSignal> StopSignal::Block() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  if (const int error = ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0) {
+    return ErrnoStatus(error, "block SIGTERM");
+  }
+  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, "signalfd");
+  return StopSignal(std::move(fd));
+}
+
+std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit) {
+  std::vector<pollfd> waiting;
+  for (const int fd : fds) waiting.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+  int milliseconds = -1;
+  if (limit) {
+    const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(*limit).count();
+    milliseconds = static_cast<int>(std::clamp<int64_t>(rounded, 0, INT32_MAX));
+  }
+  while (::poll(waiting.data(), waiting.size(), milliseconds) < 0 && errno == EINTR) {
+  }
+  std::vector<bool> readable;
+  for (const pollfd& one : waiting) readable.push_back(one.revents != 0);
+  return readable;
+}
+
+}  // namespace gpuhost::service

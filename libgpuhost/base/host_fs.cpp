@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/base/host_fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+#include "libgpuhost/base/child.h"
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost {
+namespace {
+
+constexpr size_t kMaxFile = 4u << 20;
+
+// Opened read-write for nothing: sysfs attributes are often mode 0200.
+absl::Status WriteOnce(int fd, std::string_view text, const std::string& what) {
+  const ssize_t done = ::write(fd, text.data(), text.size());
+  if (done < 0) return ErrnoStatus(errno, what);
+  if (static_cast<size_t>(done) != text.size()) {
+    return Error(absl::StatusCode::kOutOfRange, "{}: only {} of {} bytes taken", what, done,
+                 text.size());
+  }
+  return absl::OkStatus();
+}
+
+std::string_view WithoutNewline(std::string_view text) {
+  return text.ends_with('\n') ? text.substr(0, text.size() - 1) : text;
+}
+
+std::string WriteText(std::string_view path, std::string_view text) {
+  return fmt::format("write '{}' to {}", WithoutNewline(text), path);
+}
+
+}  // namespace
+
+HostFs::HostFs(std::string root) : root_(std::move(root)) {
+  while (root_.ends_with('/')) root_.pop_back();
+}
+
+std::string HostFs::Resolve(std::string_view path) const { return fmt::format("{}{}", root_, path); }
+
+absl::StatusOr<UniqueFd> HostFs::Open(std::string_view path, int flags) const {
+  UniqueFd fd(::open(Resolve(path).c_str(), flags | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, fmt::format("open {}", path));
+  return fd;
+}
+
+absl::StatusOr<std::string> HostFs::Read(std::string_view path) const {
+  GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
+  std::string text;
+  char buffer[4096];
+  while (true) {
+    const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, fmt::format("read {}", path));
+    if (got == 0) return text;
+    text.append(buffer, static_cast<size_t>(got));
+    if (text.size() > kMaxFile) {
+      return Error(absl::StatusCode::kResourceExhausted, "read {}: larger than {} bytes", path,
+                   kMaxFile);
+    }
+  }
+}
+
+absl::StatusOr<std::string> HostFs::ReadAttribute(std::string_view path) const {
+  GPUHOST_ASSIGN(std::string text, Read(path));
+  return std::string(WithoutNewline(text));
+}
+
+absl::StatusOr<std::string> HostFs::LinkName(std::string_view path) const {
+  char target[4096];
+  const ssize_t length = ::readlink(Resolve(path).c_str(), target, sizeof target);
+  if (length < 0) return ErrnoStatus(errno, fmt::format("read link {}", path));
+  const std::string_view text(target, static_cast<size_t>(length));
+  return std::string(text.substr(text.rfind('/') + 1));
+}
+
+absl::StatusOr<std::vector<std::string>> HostFs::List(std::string_view path) const {
+  std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(Resolve(path).c_str()), &::closedir);
+  if (!directory) return ErrnoStatus(errno, fmt::format("list {}", path));
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+bool HostFs::Exists(std::string_view path) const {
+  return ::access(Resolve(path).c_str(), F_OK) == 0;
+}
+
+absl::Status HostFs::Write(std::string_view path, std::string_view text) {
+  UniqueFd fd(::open(Resolve(path).c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, WriteText(path, text));
+  return WriteOnce(fd.get(), text, WriteText(path, text));
+}
+
+absl::Status HostFs::WriteWithin(Duration limit, std::string_view path, std::string_view text) {
+  return Annotate(WriteInChild(limit, Resolve(path), text), WriteText(path, text));
+}
+
+absl::StatusOr<std::string> HostFs::ReadAt(std::string_view path, off_t offset,
+                                           size_t count) const {
+  GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
+  std::string bytes(count, '\0');
+  const ssize_t got = ::pread(fd.get(), bytes.data(), count, offset);
+  const std::string what = fmt::format("read {} bytes at {:#x} of {}", count, offset, path);
+  if (got < 0) return ErrnoStatus(errno, what);
+  if (static_cast<size_t>(got) != count) {
+    return Error(absl::StatusCode::kOutOfRange, "{}: only {} there", what, got);
+  }
+  return bytes;
+}
+
+absl::Status HostFs::WriteAt(std::string_view path, off_t offset, std::string_view bytes) {
+  GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_WRONLY));
+  const ssize_t done = ::pwrite(fd.get(), bytes.data(), bytes.size(), offset);
+  const std::string what = fmt::format("write {} bytes at {:#x} of {}", bytes.size(), offset, path);
+  if (done < 0) return ErrnoStatus(errno, what);
+  if (static_cast<size_t>(done) != bytes.size()) {
+    return Error(absl::StatusCode::kOutOfRange, "{}: only {} taken", what, done);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostFs::WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode) {
+  const std::string target = Resolve(path);
+  const std::string directory = target.substr(0, target.rfind('/') + 1);
+  std::string temporary = fmt::format("{}.tmp.XXXXXX", target);
+  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, fmt::format("create a file beside {}", path));
+
+  const auto commit = [&]() -> absl::Status {
+    GPUHOST_TRY(WriteOnce(fd.get(), bytes, fmt::format("write {}", path)));
+    if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0 ||
+        ::rename(temporary.c_str(), target.c_str()) != 0) {
+      return ErrnoStatus(errno, fmt::format("replace {}", path));
+    }
+    return absl::OkStatus();
+  };
+  if (absl::Status status = commit(); !status.ok()) {
+    ::unlink(temporary.c_str());
+    return status;
+  }
+  UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent || ::fsync(parent.get()) != 0) {
+    return ErrnoStatus(errno, fmt::format("sync the directory of {}", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostFs::Remove(std::string_view path) {
+  if (::unlink(Resolve(path).c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, fmt::format("remove {}", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostFs::MakeDirectories(std::string_view path) {
+  const std::string full = Resolve(path);
+  for (size_t slash = full.find('/', 1);; slash = full.find('/', slash + 1)) {
+    const std::string part = full.substr(0, slash);
+    if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) {
+      return ErrnoStatus(errno, fmt::format("create directory {}", path));
+    }
+    if (slash == std::string::npos) return absl::OkStatus();
+  }
+}
+
+}  // namespace gpuhost

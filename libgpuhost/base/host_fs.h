@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The only way to the file system of the node. Every path is absolute ("/sys/bus/pci/devices") and
+// is looked up below a root: "/" on bare metal, "/host" in a container, a directory of a test.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libgpuhost/base/clock.h"
+#include "libgpuhost/base/unique_fd.h"
+
+namespace gpuhost {
+
+class HostFs {
+ public:
+  explicit HostFs(std::string root = "/");
+  virtual ~HostFs() = default;
+  HostFs(const HostFs&) = delete;
+  HostFs& operator=(const HostFs&) = delete;
+
+  // The path as the running process must name it.
+  std::string Resolve(std::string_view path) const;
+
+  // Reading. kNotFound where nothing is there, kPermissionDenied, or the class of the errno.
+  // The whole file; kResourceExhausted above 4 MiB.
+  absl::StatusOr<std::string> Read(std::string_view path) const;
+  // A one-line attribute without its newline.
+  absl::StatusOr<std::string> ReadAttribute(std::string_view path) const;
+  // Last component of what a symbolic link points to ("vfio-pci" for a driver link).
+  absl::StatusOr<std::string> LinkName(std::string_view path) const;
+  // Names in a directory, sorted, without "." and "..".
+  absl::StatusOr<std::vector<std::string>> List(std::string_view path) const;
+  bool Exists(std::string_view path) const;
+  // open(2) with O_CLOEXEC. Never creates.
+  absl::StatusOr<UniqueFd> Open(std::string_view path, int flags) const;
+
+  // Writes a kernel attribute: one write(2) of the whole text to a file that must exist.
+  // The errno of the driver comes back: kFailedPrecondition for EBUSY, kNotFound for ENODEV, ...
+  virtual absl::Status Write(std::string_view path, std::string_view text);
+  // The same in a child process, for attributes whose write can block in the kernel for ever
+  // (unbind and reset of a device in use). After `limit` the child is abandoned, for a task that
+  // sleeps uninterruptibly cannot be killed, and the answer is kDeadlineExceeded.
+  virtual absl::Status WriteWithin(Duration limit, std::string_view path, std::string_view text);
+  // Bytes of a binary attribute such as PCI `config`; short transfers are errors (kOutOfRange).
+  virtual absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
+                                             size_t count) const;
+  virtual absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes);
+
+  // Ordinary files. Readers see the old file or the whole new one, also after a power cut.
+  absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode);
+  // Removes a file; OK where there is none.
+  absl::Status Remove(std::string_view path);
+  // mkdir -p, mode 0755.
+  absl::Status MakeDirectories(std::string_view path);
+
+ private:
+  std::string root_;  // without a trailing slash; empty for "/"
+};
+
+}  // namespace gpuhost

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <thread>
+#include <vector>
+
+namespace gpuhost {
+
+// Calls work(0) ... work(count - 1), each on a thread of its own, and returns when all have ended.
+// For work that blocks in the kernel or on a device, not for computing.
+template <typename Work>
+void InParallel(size_t count, Work work) {
+  std::vector<std::jthread> threads;
+  threads.reserve(count);
+  for (size_t i = 0; i < count; ++i) threads.emplace_back([&work, i] { work(i); });
+}
+
+}  // namespace gpuhost

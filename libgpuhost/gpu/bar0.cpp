@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/gpu/bar0.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::gpu {
+namespace {
+
+constexpr size_t kMaxWindow = 32u << 20;  // NVSwitches use 32 MiB, GPUs 16 MiB
+
+class Bar0 : public Registers {
+ public:
+  Bar0(void* base, size_t size, bool writable)
+      : base_(static_cast<volatile uint32_t*>(base)), size_(size), writable_(writable) {}
+  ~Bar0() override { ::munmap(const_cast<uint32_t*>(base_), size_); }
+  Bar0(const Bar0&) = delete;
+  Bar0& operator=(const Bar0&) = delete;
+
+  absl::StatusOr<uint32_t> Read32(uint32_t offset) override {
+    GPUHOST_TRY(Check(offset));
+    return base_[offset / 4];
+  }
+
+  absl::Status Write32(uint32_t offset, uint32_t value) override {
+    GPUHOST_TRY(Check(offset));
+    if (!writable_) {
+      return Error(absl::StatusCode::kPermissionDenied,
+                   "write BAR0 {:#x}: registers were opened for reading only", offset);
+    }
+    base_[offset / 4] = value;
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Check(uint32_t offset) const {
+    if (offset % 4 == 0 && offset < size_) return absl::OkStatus();
+    return Error(absl::StatusCode::kOutOfRange, "access BAR0 {:#x}: outside of {:#x} bytes", offset,
+                 size_);
+  }
+
+  volatile uint32_t* base_;
+  size_t size_;
+  bool writable_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& device,
+                                                            Access access) {
+  const bool writable = access == Access::kReadWrite;
+  const std::string path = device.SysfsPath("resource0");
+  GPUHOST_ASSIGN(const UniqueFd fd, fs_.Open(path, (writable ? O_RDWR : O_RDONLY) | O_SYNC));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, fmt::format("stat {}", path));
+  const size_t size = std::min(static_cast<size_t>(info.st_size), kMaxWindow);
+  void* base = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
+                      fd.get(), 0);
+  if (base == MAP_FAILED) {
+    const int error = errno;
+    const absl::Status status = ErrnoStatus(error, fmt::format("map {}", path));
+    if (error != EPERM) return status;
+    return Error(status.code(),
+                 "{}; the kernel is locked down (Secure Boot) or does not allow it: see "
+                 "/sys/kernel/security/lockdown",
+                 Text(status));
+  }
+  return std::make_unique<Bar0>(base, size, writable);
+}
+
+}  // namespace gpuhost::gpu

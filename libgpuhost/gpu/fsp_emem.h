@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "libgpuhost/base/clock.h"
+#include "libgpuhost/gpu/fsp_transport.h"
+#include "libgpuhost/gpu/registers.h"
+
+namespace gpuhost::gpu {
+
+// FSP queues in EMEM, as on Hopper GPUs and NVSwitch gen 3. Uses channel 2, which no driver uses.
+// The registers must outlive the transport.
+class FspEmem : public FspTransport {
+ public:
+  FspEmem(Registers& registers, Clock& clock) : registers_(registers), clock_(clock) {}
+  absl::Status Initialize() override;
+  absl::StatusOr<std::vector<uint32_t>> Exchange(std::span<const uint32_t> packet) override;
+
+ private:
+  absl::Status Send(std::span<const uint32_t> packet);
+  absl::StatusOr<std::vector<uint32_t>> Receive();
+  // head == tail means empty.
+  absl::StatusOr<bool> IsEmpty(uint32_t head, uint32_t tail);
+
+  Registers& registers_;
+  Clock& clock_;
+};
+
+}  // namespace gpuhost::gpu

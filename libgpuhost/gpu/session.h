@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <memory>
+
+#include "libgpuhost/base/file_lock.h"
+#include "libgpuhost/gpu/chips.h"
+#include "libgpuhost/gpu/fsp_transport.h"
+#include "libgpuhost/gpu/power.h"
+#include "libgpuhost/gpu/prc.h"
+#include "libgpuhost/gpu/registers.h"
+
+namespace gpuhost::gpu {
+
+// One device held for a change: locked against other programs, awake, booted, with a clean channel
+// to its firmware. Whoever opens one has made sure that nobody uses the device.
+class Session {
+ public:
+  // kUnimplemented for a chip without layout; else the error of the step that failed: lock, wake,
+  // map, boot, channel.
+  static absl::StatusOr<std::unique_ptr<Session>> Open(const Host& host, const pci::Device& device);
+
+  // The effective-mode register, valid because the firmware has booted.
+  absl::StatusOr<uint32_t> ReadModeWord();
+  Prc& firmware() { return firmware_; }
+
+  // Function-level reset by the kernel, then waits until the same device has booted again.
+  // kDeadlineExceeded when the kernel does not come back from it (the device is stuck), the error of
+  // WaitForBoot, or kDataLoss when another device answers. The channel must not be used afterwards
+  // without Reconnect.
+  absl::Status Reset();
+  absl::Status Reconnect() { return transport_->Initialize(); }
+
+  const Chip& chip() const { return chip_; }
+
+ private:
+  Session(const Host& host, const pci::Device& device, const Chip& chip, FileLock lock,
+          PowerGuard power, std::unique_ptr<Registers> registers,
+          std::unique_ptr<FspTransport> transport);
+
+  Host host_;
+  pci::Bdf bdf_;
+  const Chip& chip_;
+  FileLock lock_;
+  PowerGuard power_;
+  std::unique_ptr<Registers> registers_;
+  std::unique_ptr<FspTransport> transport_;
+  Prc firmware_;
+};
+
+}  // namespace gpuhost::gpu

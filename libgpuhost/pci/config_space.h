@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "libgpuhost/base/host_fs.h"
+#include "libgpuhost/pci/bdf.h"
+
+namespace gpuhost::pci {
+
+// Offsets and bits of the PCI and PCI Express Base Specifications.
+inline constexpr off_t kCommand = 0x04;
+inline constexpr uint16_t kCommandMemory = 1u << 1;
+inline constexpr uint8_t kPowerManagementCapability = 0x01;
+inline constexpr off_t kPmcsr = 4;  // from the start of the capability
+inline constexpr uint16_t kPmcsrStateMask = 0x3;
+
+// Configuration space of one function through sysfs `config`. Reading the first 64 bytes never wakes
+// the device; reading beyond makes the kernel resume it for the moment of the read, and needs
+// CAP_SYS_ADMIN. Writing fails with kPermissionDenied when the kernel is locked down.
+class ConfigSpace {
+ public:
+  ConfigSpace(HostFs& fs, const Bdf& bdf);
+
+  absl::StatusOr<uint8_t> Read8(off_t offset) const;
+  absl::StatusOr<uint16_t> Read16(off_t offset) const;
+  // One 16-bit access, so that neighbouring write-one-to-clear bits stay as they are.
+  absl::Status Write16(off_t offset, uint16_t value);
+
+  // Offset of a capability of the classic list; empty when the function has none of this id.
+  absl::StatusOr<std::optional<off_t>> FindCapability(uint8_t id) const;
+
+ private:
+  HostFs& fs_;
+  std::string path_;
+};
+
+}  // namespace gpuhost::pci

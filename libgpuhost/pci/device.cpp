@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/pci/device.h"
+
+namespace gpuhost::pci {
+
+Kind Device::kind() const {
+  if (vendor != kNvidia) return Kind::kForeign;
+  switch (class_code >> 8) {
+    case 0x0300:
+    case 0x0302:
+      return Kind::kGpu;
+    case 0x0680:
+      return Kind::kNvSwitch;
+    default:
+      return Kind::kCompanion;
+  }
+}
+
+bool Device::BoundToVfio() const {
+  // The generic driver and its variants (nvgrace_gpu_vfio_pci) all end in this name.
+  return driver && (driver->ends_with("vfio-pci") || driver->ends_with("vfio_pci"));
+}
+
+std::string Device::SysfsPath(std::string_view attribute) const {
+  return pci::SysfsPath(bdf, attribute);
+}
+
+std::string SysfsPath(const Bdf& bdf, std::string_view attribute) {
+  return fmt::format("/sys/bus/pci/devices/{}{}{}", bdf, attribute.empty() ? "" : "/", attribute);
+}
+
+}  // namespace gpuhost::pci

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "libgpuhost/pci/bdf.h"
+
+namespace gpuhost::pci {
+
+inline constexpr uint16_t kNvidia = 0x10de;
+
+enum class Kind {
+  kGpu,        // class 0300 (VGA) or 0302 (3D controller)
+  kNvSwitch,   // class 0680 (other bridge)
+  kCompanion,  // any other NVIDIA function: audio, USB, UCSI
+  kForeign,    // not vendor 10de; never written by gpuhost
+};
+
+// One PCI function as sysfs showed it at one moment. An attribute that the kernel does not offer is
+// empty; nothing is guessed.
+// Source: Documentation/ABI/testing/sysfs-bus-pci, sysfs-devices-vfio-dev.
+struct Device {
+  Bdf bdf;
+  uint16_t vendor = 0;
+  uint16_t device = 0;
+  uint16_t subsystem_vendor = 0;
+  uint16_t subsystem_device = 0;
+  uint32_t class_code = 0;                   // 24 bits: base class, subclass, interface
+  std::optional<std::string> driver;         // name of the bound driver
+  std::optional<uint32_t> iommu_group;       // empty: no IOMMU for this device
+  std::optional<uint32_t> vfio_cdev;         // N of /dev/vfio/devices/vfioN
+  std::optional<int> numa_node;              // empty: unknown or -1
+  std::optional<std::string> reset_methods;  // as listed by reset_method: "flr bus"
+  std::optional<std::string> power_state;    // "D0", "D3hot", ...
+  bool has_driver_override = false;
+  bool is_virtual_function = false;
+
+  Kind kind() const;
+  // /sys/bus/pci/devices/<bdf>, with "/attribute" appended if one is given.
+  std::string SysfsPath(std::string_view attribute = {}) const;
+  bool BoundToVfio() const;
+};
+
+std::string SysfsPath(const Bdf& bdf, std::string_view attribute = {});
+
+}  // namespace gpuhost::pci

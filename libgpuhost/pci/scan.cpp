@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/pci/scan.h"
+
+#include <algorithm>
+
+#include "libgpuhost/base/parse.h"
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::pci {
+namespace {
+
+constexpr std::string_view kDevices = "/sys/bus/pci/devices";
+
+absl::StatusOr<uint64_t> ReadHex(const HostFs& fs, const std::string& path, uint64_t max) {
+  GPUHOST_ASSIGN(const std::string text, fs.ReadAttribute(path));
+  const auto value = ParsePrefixedHex(text, max);
+  if (!value) {
+    return Error(absl::StatusCode::kDataLoss, "read {}: '{}' is not a PCI id", path, text);
+  }
+  return *value;
+}
+
+template <typename T>
+std::optional<T> IfThere(absl::StatusOr<T> value) {
+  return value.ok() ? std::optional<T>(*std::move(value)) : std::nullopt;
+}
+
+std::optional<int> ReadNumaNode(const HostFs& fs, const Bdf& bdf) {
+  const auto node = ParseDecimal(fs.ReadAttribute(SysfsPath(bdf, "numa_node")).value_or(""), 4096);
+  return node ? std::optional<int>(static_cast<int>(*node)) : std::nullopt;
+}
+
+std::optional<uint32_t> ReadIommuGroup(const HostFs& fs, const Bdf& bdf) {
+  const auto group =
+      ParseDecimal(fs.LinkName(SysfsPath(bdf, "iommu_group")).value_or(""), UINT32_MAX);
+  return group ? std::optional<uint32_t>(static_cast<uint32_t>(*group)) : std::nullopt;
+}
+
+// A directory vfio-dev/vfioN exists from kernel 6.1 on; only with its `dev` attribute is there a
+// character device (CONFIG_VFIO_DEVICE_CDEV).
+std::optional<uint32_t> ReadVfioCdev(const HostFs& fs, const Bdf& bdf) {
+  const std::string directory = SysfsPath(bdf, "vfio-dev");
+  for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
+    if (!name.starts_with("vfio") || !fs.Exists(fmt::format("{}/{}/dev", directory, name))) continue;
+    if (const auto number = ParseDecimal(std::string_view(name).substr(4), UINT32_MAX)) {
+      return static_cast<uint32_t>(*number);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
+  Device device{.bdf = bdf};
+  const auto id = [&](std::string_view name) { return ReadHex(fs, SysfsPath(bdf, name), 0xffff); };
+  GPUHOST_ASSIGN(const uint64_t vendor, id("vendor"));
+  GPUHOST_ASSIGN(const uint64_t device_id, id("device"));
+  GPUHOST_ASSIGN(const uint64_t class_code, ReadHex(fs, SysfsPath(bdf, "class"), 0xffffff));
+  device.vendor = static_cast<uint16_t>(vendor);
+  device.device = static_cast<uint16_t>(device_id);
+  device.class_code = static_cast<uint32_t>(class_code);
+  device.subsystem_vendor = static_cast<uint16_t>(id("subsystem_vendor").value_or(0));
+  device.subsystem_device = static_cast<uint16_t>(id("subsystem_device").value_or(0));
+  device.driver = IfThere(fs.LinkName(SysfsPath(bdf, "driver")));
+  device.iommu_group = ReadIommuGroup(fs, bdf);
+  device.vfio_cdev = ReadVfioCdev(fs, bdf);
+  device.numa_node = ReadNumaNode(fs, bdf);
+  device.reset_methods = IfThere(fs.ReadAttribute(SysfsPath(bdf, "reset_method")));
+  device.power_state = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power_state")));
+  device.has_driver_override = fs.Exists(SysfsPath(bdf, "driver_override"));
+  device.is_virtual_function = fs.Exists(SysfsPath(bdf, "physfn"));
+  return device;
+}
+
+absl::StatusOr<std::vector<Device>> ScanNvidia(const HostFs& fs) {
+  auto names = fs.List(kDevices);
+  if (!names.ok()) {
+    return Annotate(names.status(), "no PCI bus here; is /sys mounted and readable");
+  }
+  std::vector<Device> devices;
+  for (const std::string& name : *names) {
+    const auto bdf = Bdf::Parse(name);
+    if (!bdf.ok()) continue;
+    if (fs.ReadAttribute(SysfsPath(*bdf, "vendor")).value_or("") != "0x10de") continue;
+    if (auto device = ReadDevice(fs, *bdf); device.ok()) devices.push_back(*std::move(device));
+  }
+  std::ranges::sort(devices, {}, &Device::bdf);
+  return devices;
+}
+
+bool HasIommu(const HostFs& fs) {
+  const auto groups = fs.List("/sys/kernel/iommu_groups");
+  return groups.ok() && !groups->empty();
+}
+
+}  // namespace gpuhost::pci
