@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libgpuhost/base/clock.h"
 
@@ -16,5 +17,11 @@ namespace gpuhost {
 // left behind; while it hangs in the kernel the device must be considered stuck.
 // Otherwise the errno of open or write, or OK.
 absl::Status WriteInChild(Duration limit, const std::string& path, std::string_view text);
+
+// Runs `arguments` (the first is the program's absolute path) with `root` as its root directory, an
+// empty environment and no input. Its output is part of the error when its exit status is not 0:
+// kUnknown; kNotFound when the program is not there; kDeadlineExceeded after `limit`.
+absl::Status RunProgram(Duration limit, const std::string& root,
+                        const std::vector<std::string>& arguments);
 
 }  // namespace gpuhost

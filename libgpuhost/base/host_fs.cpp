@@ -74,12 +74,16 @@ absl::StatusOr<std::string> HostFs::ReadAttribute(std::string_view path) const {
   return std::string(WithoutNewline(text));
 }
 
-absl::StatusOr<std::string> HostFs::LinkName(std::string_view path) const {
+absl::StatusOr<std::string> HostFs::ReadLink(std::string_view path) const {
   char target[4096];
   const ssize_t length = ::readlink(Resolve(path).c_str(), target, sizeof target);
   if (length < 0) return ErrnoStatus(errno, fmt::format("read link {}", path));
-  const std::string_view text(target, static_cast<size_t>(length));
-  return std::string(text.substr(text.rfind('/') + 1));
+  return std::string(target, static_cast<size_t>(length));
+}
+
+absl::StatusOr<std::string> HostFs::LinkName(std::string_view path) const {
+  GPUHOST_ASSIGN(const std::string target, ReadLink(path));
+  return target.substr(target.rfind('/') + 1);
 }
 
 absl::StatusOr<std::vector<std::string>> HostFs::List(std::string_view path) const {

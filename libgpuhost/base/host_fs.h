@@ -32,6 +32,8 @@ class HostFs {
   absl::StatusOr<std::string> Read(std::string_view path) const;
   // A one-line attribute without its newline.
   absl::StatusOr<std::string> ReadAttribute(std::string_view path) const;
+  // What a symbolic link points to, as it stands in the link.
+  absl::StatusOr<std::string> ReadLink(std::string_view path) const;
   // Last component of what a symbolic link points to ("vfio-pci" for a driver link).
   absl::StatusOr<std::string> LinkName(std::string_view path) const;
   // Names in a directory, sorted, without "." and "..".

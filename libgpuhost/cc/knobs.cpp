@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/cc/knobs.h"
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::cc {
+namespace {
+
+// The value of a knob, 0 for one that the firmware does not know.
+struct Found {
+  uint16_t value = 0;
+  bool known = false;
+};
+
+absl::StatusOr<Found> Find(gpu::Prc& firmware, gpu::Knob knob) {
+  const auto value = firmware.Read(knob);
+  if (value.ok()) return Found{*value, true};
+  if (absl::IsNotFound(value.status())) return Found{};
+  return value.status();
+}
+
+absl::Status CheckPermission(gpu::Prc& firmware, gpu::Knob knob) {
+  GPUHOST_ASSIGN(const bool allowed, firmware.MayChange(knob));
+  if (allowed) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} is locked against changes from the host; change it through the BMC",
+               gpu::KnobName(knob));
+}
+
+}  // namespace
+
+absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps) {
+  KnobChange change;
+  std::map<gpu::Knob, uint16_t> pending;
+  for (const KnobStep& step : steps) {
+    GPUHOST_ASSIGN(const Found found, Find(firmware, step.knob));
+    pending[step.knob] = found.value;
+    if (found.value == step.value) continue;
+    if (!found.known) {
+      return Error(absl::StatusCode::kUnimplemented,
+                   "its firmware does not know {}; update the VBIOS", gpu::KnobName(step.knob));
+    }
+    GPUHOST_TRY(CheckPermission(firmware, step.knob));
+    change.writes.push_back({step.knob, found.value, step.value});
+  }
+  change.pending_before = PendingState(pending);
+  return change;
+}
+
+absl::Status WriteKnobs(gpu::Prc& firmware, KnobChange& change) {
+  for (const KnobChange::Write& write : change.writes) {
+    ++change.written;
+    GPUHOST_TRY(firmware.Write(write.knob, write.after));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RestoreKnobs(gpu::Prc& firmware, KnobChange& change) {
+  for (; change.written > 0; --change.written) {
+    const KnobChange::Write& write = change.writes[change.written - 1];
+    GPUHOST_TRY(firmware.Write(write.knob, write.before));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<State> ReadPending(gpu::Prc& firmware) {
+  std::map<gpu::Knob, uint16_t> knobs;
+  for (const gpu::Knob knob : {gpu::Knob::kPpcie, gpu::Knob::kCcMode, gpu::Knob::kCcDevtools}) {
+    GPUHOST_ASSIGN(const Found found, Find(firmware, knob));
+    knobs[knob] = found.value;
+  }
+  return PendingState(knobs);
+}
+
+}  // namespace gpuhost::cc

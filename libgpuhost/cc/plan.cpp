@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/cc/plan.h"
+
+#include <array>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::cc {
+namespace {
+
+using enum gpu::Knob;
+
+constexpr std::array<KnobStep, 4> kOffKnobs{
+    {{kBar0Decoupler, 0}, {kPpcie, 0}, {kCcDevtools, 0}, {kCcMode, 0}}};
+constexpr std::array<KnobStep, 7> kOnKnobs{{{kFeature2, 0},
+                                            {kFeature4, 0},
+                                            {kFeature34, 0},
+                                            {kPpcie, 0},
+                                            {kBar0Decoupler, 2},
+                                            {kCcMode, 1},
+                                            {kCcDevtools, 0}}};
+constexpr std::array<KnobStep, 7> kDevtoolsKnobs{{{kFeature2, 0},
+                                                  {kFeature4, 0},
+                                                  {kFeature34, 0},
+                                                  {kPpcie, 0},
+                                                  {kBar0Decoupler, 0},
+                                                  {kCcMode, 1},
+                                                  {kCcDevtools, 1}}};
+constexpr std::array<KnobStep, 7> kPpcieKnobs{{{kFeature2, 0},
+                                               {kFeature4, 0},
+                                               {kFeature34, 0},
+                                               {kCcDevtools, 0},
+                                               {kCcMode, 0},
+                                               {kBar0Decoupler, 2},
+                                               {kPpcie, 1}}};
+
+absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& policy) {
+  using absl::StatusCode;
+  const pci::Device& device = seen.device;
+  if (!seen.state.ok() && !IsTransient(seen.state.status())) return seen.state.status();
+  if (device.kind() == pci::Kind::kNvSwitch || mode == Mode::kPpcie) {
+    return absl::UnimplementedError("protected PCIe is not switched by this version");
+  }
+  if (device.driver && !device.BoundToVfio()) {
+    return Error(StatusCode::kFailedPrecondition,
+                 "held by driver {}; bind it to vfio-pci first (vfio-manage bind)", *device.driver);
+  }
+  if (!seen.in_use_by.empty() && !policy.force) {
+    return Error(StatusCode::kFailedPrecondition, "in use by {}; end that first", seen.in_use_by);
+  }
+  if (!device.reset_methods) {
+    return absl::FailedPreconditionError(
+        "its reset_method cannot be read; this needs kernel 5.15 or newer");
+  }
+  if ((" " + *device.reset_methods + " ").find(" flr ") == std::string::npos) {
+    return Error(StatusCode::kFailedPrecondition,
+                 "no function-level reset (reset_method is '{}'); write flr to its reset_method",
+                 *device.reset_methods);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::span<const KnobStep> KnobsOf(Mode mode) {
+  switch (mode) {
+    case Mode::kOff:
+      return kOffKnobs;
+    case Mode::kOn:
+      return kOnKnobs;
+    case Mode::kDevtools:
+      return kDevtoolsKnobs;
+    case Mode::kPpcie:
+      return kPpcieKnobs;
+  }
+  return {};
+}
+
+State PendingState(const std::map<gpu::Knob, uint16_t>& knobs) {
+  const auto is_set = [&](gpu::Knob knob) {
+    const auto found = knobs.find(knob);
+    return found != knobs.end() && found->second != 0;
+  };
+  if (is_set(kPpcie)) return State::kPpcie;
+  if (is_set(kCcMode)) return is_set(kCcDevtools) ? State::kDevtools : State::kOn;
+  return is_set(kCcDevtools) ? State::kInvalid : State::kOff;
+}
+
+bool TakesPart(const Observation& observation, Mode mode) {
+  return mode != Mode::kOff || (observation.chip != nullptr && observation.chip->layout != nullptr);
+}
+
+absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy) {
+  if (observations.empty()) {
+    return absl::NotFoundError("no NVIDIA GPU on this machine");
+  }
+  std::string text;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  for (const Observation& seen : observations) {
+    if (!TakesPart(seen, mode)) continue;
+    const absl::Status status = AdmitDevice(seen, mode, policy);
+    if (status.ok()) continue;
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", seen.device.bdf, Text(status));
+    if (code == absl::StatusCode::kOk) code = status.code();
+  }
+  return absl::Status(code, text);
+}
+
+DevicePlan PlanDevice(const pci::Bdf& bdf, State effective, Mode mode) {
+  const auto knobs = KnobsOf(mode);
+  return DevicePlan{.bdf = bdf,
+                    .knobs = std::vector<KnobStep>(knobs.begin(), knobs.end()),
+                    .reset = effective != StateOf(mode),
+                    .expected = StateOf(mode)};
+}
+
+std::string ToString(const DevicePlan& plan) {
+  std::string text = fmt::format("{}:", plan.bdf);
+  for (const KnobStep& step : plan.knobs) {
+    text += fmt::format(" {}={}", gpu::KnobName(step.knob), step.value);
+  }
+  return text + fmt::format(", {}expect {}", plan.reset ? "then reset, " : "", ToString(plan.expected));
+}
+
+}  // namespace gpuhost::cc

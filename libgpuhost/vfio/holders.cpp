@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/vfio/holders.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "libgpuhost/base/parse.h"
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::vfio {
+namespace {
+
+// "Device Minor: 	 3" in /proc/driver/nvidia/gpus/<bdf>/information names /dev/nvidia3.
+std::string NvidiaNode(const HostFs& fs, const pci::Bdf& bdf) {
+  const std::string text =
+      fs.Read(fmt::format("/proc/driver/nvidia/gpus/{}/information", bdf)).value_or("");
+  constexpr std::string_view kKey = "Device Minor:";
+  const size_t key = text.find(kKey);
+  if (key == std::string::npos) return "";
+  const size_t start = text.find_first_of("0123456789", key + kKey.size());
+  if (start == std::string::npos) return "";
+  return fmt::format("/dev/nvidia{}", text.substr(start, text.find_first_not_of("0123456789", start) - start));
+}
+
+// Which device owns which node below /dev. Devices of one IOMMU group share its node.
+std::multimap<std::string, pci::Bdf> NodesOf(const HostFs& fs,
+                                             std::span<const pci::Device> devices) {
+  std::multimap<std::string, pci::Bdf> nodes;
+  for (const pci::Device& device : devices) {
+    if (device.iommu_group) {
+      nodes.emplace(fmt::format("/dev/vfio/{}", *device.iommu_group), device.bdf);
+    }
+    if (device.vfio_cdev) {
+      nodes.emplace(fmt::format("/dev/vfio/devices/vfio{}", *device.vfio_cdev), device.bdf);
+    }
+    if (device.driver == "nvidia") {
+      if (std::string node = NvidiaNode(fs, device.bdf); !node.empty()) {
+        nodes.emplace(std::move(node), device.bdf);
+      }
+    }
+  }
+  return nodes;
+}
+
+}  // namespace
+
+std::map<pci::Bdf, std::vector<Holder>> FindHolders(const HostFs& fs,
+                                                    std::span<const pci::Device> devices) {
+  const auto nodes = NodesOf(fs, devices);
+  std::map<pci::Bdf, std::vector<Holder>> holders;
+  for (const std::string& name : fs.List("/proc").value_or(std::vector<std::string>())) {
+    const auto pid = ParseDecimal(name, INT32_MAX);
+    if (!pid) continue;
+    const std::string directory = fmt::format("/proc/{}/fd", name);
+    for (const std::string& fd : fs.List(directory).value_or(std::vector<std::string>())) {
+      const auto target = fs.ReadLink(fmt::format("{}/{}", directory, fd));
+      if (!target.ok() || !target->starts_with("/dev/")) continue;
+      const auto [first, last] = nodes.equal_range(*target);
+      for (auto node = first; node != last; ++node) {
+        std::vector<Holder>& list = holders[node->second];
+        const bool known = !list.empty() && list.back().pid == static_cast<int>(*pid);
+        if (known) continue;
+        list.push_back({static_cast<int>(*pid),
+                        fs.ReadAttribute(fmt::format("/proc/{}/comm", name)).value_or("?")});
+      }
+    }
+  }
+  return holders;
+}
+
+std::string ToString(std::span<const Holder> holders) {
+  std::string text;
+  for (const Holder& holder : holders) {
+    text += fmt::format("{}{} (pid {})", text.empty() ? "" : ", ", holder.command, holder.pid);
+  }
+  return text;
+}
+
+}  // namespace gpuhost::vfio
