@@ -101,7 +101,12 @@ class Change {
          const OnPhase& on_phase)
       : clock_(host.clock), on_phase_(on_phase) {
     for (const Observation& seen : observations) {
-      if (TakesPart(seen, mode)) workers_.push_back(std::make_unique<Worker>(host, seen, mode));
+      if (TakesPart(seen, mode)) {
+        workers_.push_back(std::make_unique<Worker>(host, seen, mode));
+      } else {
+        const auto state = seen.state.ok() ? std::optional<State>(*seen.state) : std::nullopt;
+        bystanders_.push_back({.bdf = seen.device.bdf, .before = state, .after = state});
+      }
     }
   }
 
@@ -132,8 +137,9 @@ class Change {
   }
 
   std::vector<DeviceResult> Results() const {
-    std::vector<DeviceResult> results;
+    std::vector<DeviceResult> results = bystanders_;
     for (const auto& worker : workers_) results.push_back(worker->result());
+    std::ranges::sort(results, {}, &DeviceResult::bdf);
     return results;
   }
 
@@ -162,6 +168,7 @@ class Change {
   Clock& clock_;
   const OnPhase& on_phase_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<DeviceResult> bystanders_;
   Timing timing_;
 };
 

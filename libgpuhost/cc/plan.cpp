@@ -87,7 +87,10 @@ State PendingState(const std::map<gpu::Knob, uint16_t>& knobs) {
 }
 
 bool TakesPart(const Observation& observation, Mode mode) {
-  return mode != Mode::kOff || (observation.chip != nullptr && observation.chip->layout != nullptr);
+  const bool has_modes = observation.chip != nullptr && observation.chip->layout != nullptr;
+  if (!has_modes) return mode != Mode::kOff;
+  const bool there = observation.state.ok() && *observation.state == StateOf(mode);
+  return !there || observation.in_use_by.empty();
 }
 
 absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy) {

@@ -40,13 +40,13 @@ struct Policy {
 // Refuses the whole change, before anything is touched, with one text that names each device in the
 // way and the remedy; OK when every device can make it. Asleep and booting devices pass.
 //   kNotFound            there is no device to switch
-//   kUnimplemented       a device cannot have this mode; `off` passes over parts without any mode
+//   kUnimplemented       a device cannot have this mode
 //   kFailedPrecondition  in use, held by a driver, no function-level reset
 //   kDataLoss            a device is dead
 absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy);
 
-// Whether a device takes part in a change to `mode`: parts without confidential-computing modes do
-// not when the mode is off, for they are off already.
+// Whether a device takes part in a change to `mode`. Two do not: a part without confidential-computing
+// modes when the mode is off, and a device in use that is in the mode already.
 bool TakesPart(const Observation& observation, Mode mode);
 
 struct DevicePlan {

@@ -34,7 +34,8 @@ struct Device {
   std::optional<int> numa_node;              // empty: unknown or -1
   std::optional<std::string> reset_methods;  // as listed by reset_method: "flr bus"
   std::optional<std::string> power_state;    // "D0", "D3hot", ...
-  bool has_driver_override = false;
+  std::optional<std::string> power_control;    // "on": never suspended at run time; "auto"
+  std::optional<std::string> driver_override;  // "" when the attribute is there and not set
   bool is_virtual_function = false;
 
   Kind kind() const;

@@ -68,7 +68,9 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
   device.numa_node = ReadNumaNode(fs, bdf);
   device.reset_methods = IfThere(fs.ReadAttribute(SysfsPath(bdf, "reset_method")));
   device.power_state = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power_state")));
-  device.has_driver_override = fs.Exists(SysfsPath(bdf, "driver_override"));
+  device.power_control = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power/control")));
+  device.driver_override = IfThere(fs.ReadAttribute(SysfsPath(bdf, "driver_override")));
+  if (device.driver_override == "(null)") device.driver_override = "";
   device.is_virtual_function = fs.Exists(SysfsPath(bdf, "physfn"));
   return device;
 }

@@ -44,12 +44,12 @@ absl::Status Verify(const HostFs& fs, Clock& clock, const Step& step) {
 }
 
 // Best effort back to the earlier override and driver; tells in words how far it came.
-std::string GiveBack(HostFs& fs, const pci::Device& device, const std::string& earlier_override) {
+std::string GiveBack(HostFs& fs, const pci::Device& device) {
   const auto write = [&](const std::string& path, const std::string& text) {
     return fs.WriteWithin(kWriteLimit, path, text).ok();
   };
-  if (device.has_driver_override) {
-    write(device.SysfsPath("driver_override"), earlier_override + "\n");
+  if (device.driver_override) {
+    write(device.SysfsPath("driver_override"), *device.driver_override + "\n");
   }
   const std::string now = fs.LinkName(device.SysfsPath("driver")).value_or("");
   const std::string before = device.driver.value_or("");
@@ -72,9 +72,6 @@ absl::Status Execute(HostFs& fs, Clock& clock, const pci::Device& device,
   GPUHOST_ASSIGN(const FileLock lock,
                  FileLock::Acquire(fs, clock, device.bdf.ToString(), kLockLimit));
   GPUHOST_TRY(Preflight(fs, steps));
-  std::string earlier_override =
-      fs.ReadAttribute(device.SysfsPath("driver_override")).value_or("");
-  if (earlier_override == "(null)") earlier_override.clear();
 
   for (const Step& step : steps) {
     if (IsOptional(step) && !fs.Exists(step.Path())) continue;
@@ -82,7 +79,7 @@ absl::Status Execute(HostFs& fs, Clock& clock, const pci::Device& device,
     if (absl::IsDeadlineExceeded(status)) return status;
     if (status.ok()) status = Verify(fs, clock, step);
     if (status.ok()) continue;
-    return Error(status.code(), "{}; {}", Text(status), GiveBack(fs, device, earlier_override));
+    return Error(status.code(), "{}; {}", Text(status), GiveBack(fs, device));
   }
   return absl::OkStatus();
 }

@@ -57,17 +57,22 @@ absl::StatusOr<std::vector<Step>> PlanBind(const pci::Device& device, std::strin
                  "has no IOMMU group; switch the IOMMU on in the firmware and with intel_iommu=on or "
                  "amd_iommu=on on the kernel command line");
   }
-  if (!device.has_driver_override) {
+  if (!device.driver_override) {
     return Error(kRefused, "has no driver_override; this needs Linux 3.16 or newer and a writable "
                            "/sys");
   }
-  std::vector<Step> steps{{Action::kSetOverride, device.bdf, std::string(driver)}};
+  std::vector<Step> steps;
+  if (device.driver_override != driver) {
+    steps.push_back({Action::kSetOverride, device.bdf, std::string(driver)});
+  }
   if (device.driver != driver) {
     if (!in_use_by.empty()) return InUse(in_use_by);
     if (device.driver) steps.push_back({Action::kUnbind, device.bdf, *device.driver});
     steps.push_back({Action::kBind, device.bdf, std::string(driver)});
   }
-  steps.push_back({Action::kStayAwake, device.bdf, ""});
+  // Binding itself makes vfio-pci write "auto" there.
+  const bool may_sleep = device.driver != driver || device.power_control == "auto";
+  if (may_sleep) steps.push_back({Action::kStayAwake, device.bdf, ""});
   return steps;
 }
 
@@ -76,7 +81,7 @@ absl::StatusOr<std::vector<Step>> PlanUnbind(const pci::Device& device,
   if (!device.BoundToVfio()) return std::vector<Step>();
   if (!in_use_by.empty()) return InUse(in_use_by);
   std::vector<Step> steps;
-  if (device.has_driver_override) steps.push_back({Action::kClearOverride, device.bdf, ""});
+  if (device.driver_override) steps.push_back({Action::kClearOverride, device.bdf, ""});
   steps.push_back({Action::kUnbind, device.bdf, *device.driver});
   return steps;
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "daemons/common/service/exit_code.h"
+#include "daemons/gpuhostctl/options.h"
+#include "daemons/gpuhostctl/render.h"
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/gpu/bar0.h"
+
+int main(int argc, char** argv) {
+  using namespace gpuhost;
+
+  const auto parsed = gpuhostctl::ParseOptions(argc, argv);
+  if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
+  const auto& options = std::get<gpuhostctl::Options>(parsed);
+
+  HostFs fs(options.root);
+  SystemClock clock;
+  gpu::Bar0Source registers(fs);
+  const auto rows = gpuhostctl::CollectStatus({fs, clock, registers}, options.ask_firmware);
+  if (!rows.ok()) {
+    fmt::print(stderr, "gpuhostctl: {}\n", Text(rows.status()));
+    return absl::IsNotFound(rows.status()) ? service::kImpossible : service::kFailed;
+  }
+  fmt::print("{}", options.json ? gpuhostctl::RenderJson(*rows) : gpuhostctl::RenderTable(*rows));
+  const bool broken = std::ranges::any_of(*rows, &gpuhostctl::Row::broken);
+  return broken ? service::kFailed : service::kDone;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/gpuhostctl/options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "daemons/common/service/exit_code.h"
+#include "daemons/common/service/version.h"
+
+namespace gpuhost::gpuhostctl {
+
+std::variant<Options, int> ParseOptions(int argc, char** argv) {
+  Options options;
+  CLI::App app("Shows the GPUs of a confidential-computing host", "gpuhostctl");
+  app.set_version_flag("--version", service::kVersion);
+  app.require_subcommand(1);
+  CLI::App* status = app.add_subcommand("status", "Each GPU and NVSwitch: driver, VFIO node, mode");
+  status->add_flag("--json", options.json, "For programs");
+  status->add_flag("--ask-firmware", options.ask_firmware,
+                   "Ask each idle GPU's firmware for the pending mode; this sends it messages, "
+                   "while the plain status only reads");
+  status->add_option("--root", options.root, "Directory below which /sys, /proc and /run are");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? service::kDone : service::kUsage;
+  }
+  return options;
+}
+
+}  // namespace gpuhost::gpuhostctl

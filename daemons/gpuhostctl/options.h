@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <variant>
+
+namespace gpuhost::gpuhostctl {
+
+struct Options {
+  bool json = false;
+  bool ask_firmware = false;
+  std::string root = "/";
+};
+
+std::variant<Options, int> ParseOptions(int argc, char** argv);
+
+}  // namespace gpuhost::gpuhostctl
