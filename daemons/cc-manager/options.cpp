@@ -13,10 +13,10 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   Options options;
   std::string mode;
   bool standalone = false;
-  CLI::App app("Switches the confidential-computing mode of the GPUs of this machine", "cc-manager");
+  CLI::App app("Switches the confidential-computing mode of the GPUs of this machine",
+               "cc-manager");
   app.set_version_flag("--version", service::kVersion);
-  app.add_flag("--standalone", standalone,
-               "Work without Kubernetes (the only way in this version)")
+  app.add_flag("--standalone", standalone, "Work without Kubernetes (the only way in this version)")
       ->required();
   app.add_option("-m,--mode", mode, "off, on or devtools")->required()->envname("GPUHOST_CC_MODE");
   app.add_flag("--once", options.once, "Switch, then exit; without it, stay and keep the mode");

@@ -35,7 +35,9 @@ void LogOutcome(const cc::Outcome& outcome, const Options& options, Duration tot
                                   : gpu.reset      ? "switched"
                                                    : "already in this mode";
     Log(level, text,
-        {{"bdf", gpu.bdf}, {"from", Name(gpu.before)}, {"to", Name(gpu.after)},
+        {{"bdf", gpu.bdf},
+         {"from", Name(gpu.before)},
+         {"to", Name(gpu.after)},
          {"error", gpu.status}});
   }
   Log(outcome.status.ok() ? Level::kInfo : Level::kError,
@@ -62,16 +64,18 @@ absl::Status Pass(const gpu::Host& host, const Options& options, TimePoint start
 bool Differs(const gpu::Host& host, cc::Mode mode) {
   const auto seen = ObserveGpus(host);
   return seen.ok() && std::ranges::any_of(*seen, [mode](const cc::Observation& gpu) {
-    return gpu.state.ok() && *gpu.state != cc::StateOf(mode);
-  });
+           return gpu.state.ok() && *gpu.state != cc::StateOf(mode);
+         });
 }
 
 }  // namespace
 
 int PrintPlan(const gpu::Host& host, const Options& options) {
   const auto plan = DescribePlan(host, options);
-  if (plan.ok()) fmt::print("{}", *plan);
-  else Log(Level::kError, "nothing to plan", {{"error", plan.status()}});
+  if (plan.ok())
+    fmt::print("{}", *plan);
+  else
+    Log(Level::kError, "nothing to plan", {{"error", plan.status()}});
   return ExitCodeOf(plan.status());
 }
 
@@ -89,8 +93,9 @@ int RunDaemon(const gpu::Host& host, const Options& options, TimePoint start) {
   }
   absl::Status last = Pass(host, options, start);
   while (true) {
-    service::Notify(last.ok() ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(options.mode))
-                              : fmt::format("READY=1\nSTATUS=failed: {}", Text(last)));
+    service::Notify(last.ok()
+                        ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(options.mode))
+                        : fmt::format("READY=1\nSTATUS=failed: {}", Text(last)));
     const auto readable =
         service::WaitReadable({stop->fd(), monitor->fd()}, last.ok() ? kLookAgain : kRetry);
     if (readable[0]) break;

@@ -57,7 +57,8 @@ Row MakeRow(const HostFs& fs, const cc::Observation& seen) {
     row.mode = cc::ToString(*seen.state);
   } else {
     row.note = Text(seen.state.status());
-    row.broken = !cc::IsTransient(seen.state.status()) && !absl::IsUnimplemented(seen.state.status());
+    row.broken =
+        !cc::IsTransient(seen.state.status()) && !absl::IsUnimplemented(seen.state.status());
   }
   return row;
 }

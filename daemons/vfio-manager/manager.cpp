@@ -13,8 +13,8 @@ namespace gpuhost::vfio_manager {
 namespace {
 
 bool IsTarget(const pci::Device& device, bool nvswitches) {
-  const bool kind = device.kind() == pci::Kind::kGpu ||
-                    (nvswitches && device.kind() == pci::Kind::kNvSwitch);
+  const bool kind =
+      device.kind() == pci::Kind::kGpu || (nvswitches && device.kind() == pci::Kind::kNvSwitch);
   return kind && !device.is_virtual_function;
 }
 
@@ -66,8 +66,8 @@ absl::StatusOr<std::vector<DeviceOutcome>> Apply(Deps& deps, const Options& opti
   std::vector<DeviceOutcome> outcomes;
   for (const pci::Device& device : devices) {
     const auto holder = holders.find(device.bdf);
-    auto steps = Plan(options, device,
-                      holder == holders.end() ? "" : vfio::ToString(holder->second));
+    auto steps =
+        Plan(options, device, holder == holders.end() ? "" : vfio::ToString(holder->second));
     outcomes.push_back({device.bdf, steps.status(), steps.value_or(std::vector<vfio::Step>())});
   }
   if (options.dry_run) return outcomes;

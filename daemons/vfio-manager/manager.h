@@ -32,8 +32,8 @@ struct DeviceOutcome {
 absl::StatusOr<std::vector<pci::Device>> SelectDevices(const HostFs& fs, const Options& options);
 
 // One pass of bind or unbind over the selected devices, all in parallel; with options.dry_run only
-// planned. Errors of the whole pass, before anything is written: kUnavailable no IOMMU, kNotFound no
-// GPU (both: not on this machine), or the driver cannot be loaded.
+// planned. Errors of the whole pass, before anything is written: kUnavailable no IOMMU, kNotFound
+// no GPU (both: not on this machine), or the driver cannot be loaded.
 absl::StatusOr<std::vector<DeviceOutcome>> Apply(Deps& deps, const Options& options);
 
 }  // namespace gpuhost::vfio_manager

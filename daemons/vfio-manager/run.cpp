@@ -17,7 +17,7 @@ namespace {
 using service::Level;
 using service::Log;
 
-constexpr Duration kRescan = std::chrono::minutes(1);      // in case a uevent was lost
+constexpr Duration kRescan = std::chrono::minutes(1);        // in case a uevent was lost
 constexpr Duration kSettle = std::chrono::milliseconds(50);  // uevents come in bursts
 
 int ExitCodeOf(const absl::Status& status) {
@@ -42,7 +42,8 @@ service::StatusDocument ToDocument(const std::vector<DeviceOutcome>& outcomes) {
   return document;
 }
 
-// Logs and publishes what differs from the pass before, so that nothing happens when nothing changes.
+// Logs and publishes what differs from the pass before, so that nothing happens when nothing
+// changes.
 class Reporter {
  public:
   explicit Reporter(HostFs& fs) : fs_(fs) {}
@@ -57,8 +58,10 @@ class Reporter {
     for (const auto& [what, error] : now) {
       const auto before = last_.find(what);
       if (before != last_.end() && before->second == error) continue;
-      if (error.empty()) Log(Level::kInfo, "bound to vfio-pci", {{"device", what}});
-      else Log(Level::kError, "not bound", {{"device", what}, {"error", error}});
+      if (error.empty())
+        Log(Level::kInfo, "bound to vfio-pci", {{"device", what}});
+      else
+        Log(Level::kError, "not bound", {{"device", what}, {"error", error}});
     }
     last_ = std::move(now);
     const absl::Status published =

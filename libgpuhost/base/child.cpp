@@ -24,8 +24,10 @@ namespace {
     error = errno;
   } else {
     const ssize_t done = ::write(fd, text, size);
-    if (done < 0) error = errno;
-    else if (static_cast<size_t>(done) != size) error = EIO;
+    if (done < 0)
+      error = errno;
+    else if (static_cast<size_t>(done) != size)
+      error = EIO;
   }
   const ssize_t reported = ::write(report, &error, sizeof error);
   ::_exit(reported == sizeof error ? 0 : 1);
@@ -36,10 +38,10 @@ bool Readable(int fd, Duration limit) {
   SystemClock clock;
   const TimePoint deadline = clock.Now() + limit;
   while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.Now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.Now()).count();
     pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
-    const int ready = ::poll(&waiting, 1, static_cast<int>(std::clamp<int64_t>(left, 0, INT32_MAX)));
+    const int ready =
+        ::poll(&waiting, 1, static_cast<int>(std::clamp<int64_t>(left, 0, INT32_MAX)));
     if (ready > 0) return true;
     if (ready == 0 && left <= 0) return false;
   }
@@ -53,8 +55,7 @@ bool Readable(int fd, Duration limit) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   const bool ready = ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 &&
-                     ::dup2(output, STDERR_FILENO) >= 0 && ::chroot(root) == 0 &&
-                     ::chdir("/") == 0;
+                     ::dup2(output, STDERR_FILENO) >= 0 && ::chroot(root) == 0 && ::chdir("/") == 0;
   if (ready) ::execve(arguments[0], arguments, environment);
   ::_exit(errno == ENOENT ? 127 : 126);
 }

@@ -43,8 +43,6 @@ absl::Status PollUntil(Clock& clock, Duration limit, Duration interval, Done don
 }
 
 // Whole and fractional seconds, for texts and logs.
-inline double Seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+inline double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace gpuhost

@@ -44,7 +44,9 @@ HostFs::HostFs(std::string root) : root_(std::move(root)) {
   while (root_.ends_with('/')) root_.pop_back();
 }
 
-std::string HostFs::Resolve(std::string_view path) const { return fmt::format("{}{}", root_, path); }
+std::string HostFs::Resolve(std::string_view path) const {
+  return fmt::format("{}{}", root_, path);
+}
 
 absl::StatusOr<UniqueFd> HostFs::Open(std::string_view path, int flags) const {
   UniqueFd fd(::open(Resolve(path).c_str(), flags | O_CLOEXEC));

@@ -13,15 +13,15 @@
 #include <utility>
 
 // Returns from the enclosing function if `expr` (an absl::Status) is not OK.
-#define GPUHOST_TRY(expr)                          \
-  do {                                             \
+#define GPUHOST_TRY(expr)                                             \
+  do {                                                                \
     if (absl::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 
 // `GPUHOST_ASSIGN(auto x, F())`: returns F()'s status, or moves its value into x.
 #define GPUHOST_ASSIGN(lhs, expr) GPUHOST_ASSIGN_(GPUHOST_CONCAT_(result_, __LINE__), lhs, expr)
-#define GPUHOST_ASSIGN_(result, lhs, expr)           \
-  auto result = (expr);                              \
+#define GPUHOST_ASSIGN_(result, lhs, expr)             \
+  auto result = (expr);                                \
   if (!result.ok()) return std::move(result).status(); \
   lhs = std::move(result).value()
 #define GPUHOST_CONCAT_(a, b) GPUHOST_CONCAT2_(a, b)

@@ -68,7 +68,8 @@ class Worker {
   }
 
   void Abort() {
-    if (result_.status.ok()) result_.status = absl::AbortedError("not switched: another GPU failed");
+    if (result_.status.ok())
+      result_.status = absl::AbortedError("not switched: another GPU failed");
     result_.after = result_.before;
     result_.reset = false;
   }

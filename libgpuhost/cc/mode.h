@@ -13,8 +13,8 @@ namespace gpuhost::cc {
 // What an administrator can ask for.
 enum class Mode { kOff, kOn, kDevtools, kPpcie };
 
-// What a device can be in. kInvalid (devtools without CC) is left behind by interrupted tools and is
-// healed by switching to any mode.
+// What a device can be in. kInvalid (devtools without CC) is left behind by interrupted tools and
+// is healed by switching to any mode.
 enum class State { kOff, kOn, kDevtools, kPpcie, kInvalid };
 
 // Exactly "off", "on", "devtools" or "ppcie"; else kInvalidArgument, listing them.

@@ -122,7 +122,8 @@ std::string ToString(const DevicePlan& plan) {
   for (const KnobStep& step : plan.knobs) {
     text += fmt::format(" {}={}", gpu::KnobName(step.knob), step.value);
   }
-  return text + fmt::format(", {}expect {}", plan.reset ? "then reset, " : "", ToString(plan.expected));
+  return text +
+         fmt::format(", {}expect {}", plan.reset ? "then reset, " : "", ToString(plan.expected));
 }
 
 }  // namespace gpuhost::cc

@@ -45,8 +45,9 @@ struct Policy {
 //   kDataLoss            a device is dead
 absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy);
 
-// Whether a device takes part in a change to `mode`. Two do not: a part without confidential-computing
-// modes when the mode is off, and a device in use that is in the mode already.
+// Whether a device takes part in a change to `mode`. Two do not: a part without
+// confidential-computing modes when the mode is off, and a device in use that is in the mode
+// already.
 bool TakesPart(const Observation& observation, Mode mode);
 
 struct DevicePlan {

@@ -60,8 +60,8 @@ absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& d
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, fmt::format("stat {}", path));
   const size_t size = std::min(static_cast<size_t>(info.st_size), kMaxWindow);
-  void* base = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
-                      fd.get(), 0);
+  void* base =
+      ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
   if (base == MAP_FAILED) {
     const int error = errno;
     const absl::Status status = ErrnoStatus(error, fmt::format("map {}", path));

@@ -10,9 +10,7 @@ constexpr Duration kPoll = std::chrono::milliseconds(5);
 constexpr uint32_t kFspStatus = 0x8f0320;  // four scratch words that the FSP leaves on failure
 constexpr uint32_t kDead = 0xffffffff;
 
-bool IsFault(uint32_t value) {
-  return value >> 16 == 0xbadf || value == 0xbad00200;
-}
+bool IsFault(uint32_t value) { return value >> 16 == 0xbadf || value == 0xbad00200; }
 
 }  // namespace
 
@@ -40,8 +38,8 @@ absl::StatusOr<bool> HasBooted(Registers& registers, const Layout& layout) {
 }
 
 absl::Status WaitForBoot(Registers& registers, const Layout& layout, Clock& clock) {
-  const absl::Status booted = PollUntil(clock, layout.boot_limit, kPoll,
-                                        [&] { return HasBooted(registers, layout); });
+  const absl::Status booted =
+      PollUntil(clock, layout.boot_limit, kPoll, [&] { return HasBooted(registers, layout); });
   const absl::Status alive = CheckAlive(registers, layout);
   if (!absl::IsDeadlineExceeded(booted)) return booted.ok() ? alive : booted;
   GPUHOST_TRY(alive);

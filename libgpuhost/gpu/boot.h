@@ -9,8 +9,8 @@
 namespace gpuhost::gpu {
 
 // Reads PMC_BOOT_0 and the recovery flag. kUnavailable when the device does not answer (all ones),
-// kDataLoss when it answers with a fault pattern (0xbadf....), kFailedPrecondition when it waits for
-// a firmware recovery. Reads only.
+// kDataLoss when it answers with a fault pattern (0xbadf....), kFailedPrecondition when it waits
+// for a firmware recovery. Reads only.
 absl::Status CheckAlive(Registers& registers, const Layout& layout);
 
 // True once the firmware has booted; the mode register means nothing before. Reads only.

@@ -22,12 +22,12 @@ enum class ModeWord {
 
 // Registers of a chip that this version operates. Offsets into BAR0.
 struct Layout {
-  uint32_t boot_status;    // low byte kBootDone once firmware has booted
-  uint32_t recovery;       // bit 30: device waits for a firmware recovery
-  uint32_t mode;           // effective mode, valid after boot
+  uint32_t boot_status;  // low byte kBootDone once firmware has booted
+  uint32_t recovery;     // bit 30: device waits for a firmware recovery
+  uint32_t mode;         // effective mode, valid after boot
   ModeWord mode_word;
   FspKind fsp;
-  Duration boot_limit;     // firmware takes about 1.5 s; the limit is far above
+  Duration boot_limit;  // firmware takes about 1.5 s; the limit is far above
 };
 
 inline constexpr uint32_t kBootIdentity = 0x0;  // PMC_BOOT_0
@@ -37,7 +37,7 @@ inline constexpr uint32_t kRecoveryBit = 1u << 30;
 struct Chip {
   std::string_view name;  // "GH100"
   Architecture architecture;
-  const Layout* layout;   // nullptr: BAR0 of this chip is never touched
+  const Layout* layout;  // nullptr: BAR0 of this chip is never touched
 };
 
 // The chip by PCI ids; nullptr for one that this version does not know. Companions have none.

@@ -16,7 +16,7 @@ constexpr uint32_t kQueueTail = 0x8f2c04 + 8 * kChannel;
 constexpr uint32_t kMessageHead = 0x8f2c80 + 8 * kChannel;
 constexpr uint32_t kMessageTail = 0x8f2c84 + 8 * kChannel;
 
-constexpr uint32_t kSize = 1024;              // bytes of EMEM per channel
+constexpr uint32_t kSize = 1024;  // bytes of EMEM per channel
 constexpr uint32_t kBase = kChannel * kSize;
 constexpr uint32_t kIncrementOnWrite = 1u << 24;
 constexpr uint32_t kIncrementOnRead = 1u << 25;
@@ -37,8 +37,8 @@ absl::Status FspEmem::Initialize() {
   // A request that is still on its way gets the time to be answered; the answer is then dropped.
   GPUHOST_ASSIGN(const bool idle, IsEmpty(kQueueHead, kQueueTail));
   if (!idle) {
-    const absl::Status taken = PollUntil(clock_, kAnswerLimit, kPoll,
-                                         [this] { return IsEmpty(kQueueHead, kQueueTail); });
+    const absl::Status taken =
+        PollUntil(clock_, kAnswerLimit, kPoll, [this] { return IsEmpty(kQueueHead, kQueueTail); });
     if (!taken.ok() && !absl::IsDeadlineExceeded(taken)) return taken;
   }
   for (const uint32_t pointer : {kQueueTail, kQueueHead, kMessageTail, kMessageHead}) {
@@ -54,10 +54,11 @@ absl::StatusOr<std::vector<uint32_t>> FspEmem::Exchange(std::span<const uint32_t
 
 absl::Status FspEmem::Send(std::span<const uint32_t> packet) {
   if (packet.empty() || packet.size_bytes() > kSize) {
-    return Error(absl::StatusCode::kInvalidArgument, "FSP request of {} bytes", packet.size_bytes());
+    return Error(absl::StatusCode::kInvalidArgument, "FSP request of {} bytes",
+                 packet.size_bytes());
   }
-  const absl::Status free = PollUntil(clock_, kTakeLimit, kPoll,
-                                      [this] { return IsEmpty(kQueueHead, kQueueTail); });
+  const absl::Status free =
+      PollUntil(clock_, kTakeLimit, kPoll, [this] { return IsEmpty(kQueueHead, kQueueTail); });
   if (absl::IsDeadlineExceeded(free)) {
     return absl::DeadlineExceededError(
         "FSP does not take requests; power off the virtual machine that uses the GPU, or reset it");

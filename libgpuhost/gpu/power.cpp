@@ -50,7 +50,9 @@ absl::StatusOr<PowerGuard> PowerGuard::Wake(HostFs& fs, Clock& clock, const pci:
 }
 
 PowerGuard::PowerGuard(PowerGuard&& other) noexcept
-    : fs_(other.fs_), bdf_(other.bdf_), control_(std::move(other.control_)),
+    : fs_(other.fs_),
+      bdf_(other.bdf_),
+      control_(std::move(other.control_)),
       command_(other.command_) {
   other.control_.reset();
   other.command_.reset();

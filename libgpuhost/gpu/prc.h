@@ -18,11 +18,11 @@ namespace gpuhost::gpu {
 enum class Knob : uint16_t {
   kFeature2 = 2,  // 2, 4 and 34 have no public name; they must be 0 while CC or PPCIe is on
   kFeature4 = 4,
-  kCcDevtools = 6,       // CCD
-  kCcMode = 8,           // CCM
-  kBar0Decoupler = 10,   // 0 off, 2 on
+  kCcDevtools = 6,      // CCD
+  kCcMode = 8,          // CCM
+  kBar0Decoupler = 10,  // 0 off, 2 on
   kFeature34 = 34,
-  kPpcie = 45,           // its permission is 44
+  kPpcie = 45,  // its permission is 44
 };
 
 std::string KnobName(Knob knob);

@@ -53,9 +53,7 @@ Session::Session(const Host& host, const pci::Device& device, const Chip& chip, 
       transport_(std::move(transport)),
       firmware_(*transport_) {}
 
-absl::StatusOr<uint32_t> Session::ReadModeWord() {
-  return registers_->Read32(chip_.layout->mode);
-}
+absl::StatusOr<uint32_t> Session::ReadModeWord() { return registers_->Read32(chip_.layout->mode); }
 
 absl::Status Session::Reset() {
   GPUHOST_ASSIGN(const uint32_t before, registers_->Read32(kBootIdentity));

@@ -27,9 +27,9 @@ class Session {
   Prc& firmware() { return firmware_; }
 
   // Function-level reset by the kernel, then waits until the same device has booted again.
-  // kDeadlineExceeded when the kernel does not come back from it (the device is stuck), the error of
-  // WaitForBoot, or kDataLoss when another device answers. The channel must not be used afterwards
-  // without Reconnect.
+  // kDeadlineExceeded when the kernel does not come back from it (the device is stuck), the error
+  // of WaitForBoot, or kDataLoss when another device answers. The channel must not be used
+  // afterwards without Reconnect.
   absl::Status Reset();
   absl::Status Reconnect() { return transport_->Initialize(); }
 

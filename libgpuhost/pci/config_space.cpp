@@ -21,8 +21,8 @@ absl::StatusOr<uint8_t> ConfigSpace::Read8(off_t offset) const {
 
 absl::StatusOr<uint16_t> ConfigSpace::Read16(off_t offset) const {
   GPUHOST_ASSIGN(const std::string bytes, fs_.ReadAt(path_, offset, 2));
-  return static_cast<uint16_t>(static_cast<uint8_t>(bytes[0]) |
-                               static_cast<uint8_t>(bytes[1]) << 8);
+  return static_cast<uint16_t>(static_cast<uint8_t>(bytes[0]) | static_cast<uint8_t>(bytes[1])
+                                                                    << 8);
 }
 
 absl::Status ConfigSpace::Write16(off_t offset, uint16_t value) {

@@ -18,8 +18,8 @@ inline constexpr uint8_t kPowerManagementCapability = 0x01;
 inline constexpr off_t kPmcsr = 4;  // from the start of the capability
 inline constexpr uint16_t kPmcsrStateMask = 0x3;
 
-// Configuration space of one function through sysfs `config`. Reading the first 64 bytes never wakes
-// the device; reading beyond makes the kernel resume it for the moment of the read, and needs
+// Configuration space of one function through sysfs `config`. Reading the first 64 bytes never
+// wakes the device; reading beyond makes the kernel resume it for the moment of the read, and needs
 // CAP_SYS_ADMIN. Writing fails with kPermissionDenied when the kernel is locked down.
 class ConfigSpace {
  public:

@@ -27,13 +27,13 @@ struct Device {
   uint16_t device = 0;
   uint16_t subsystem_vendor = 0;
   uint16_t subsystem_device = 0;
-  uint32_t class_code = 0;                   // 24 bits: base class, subclass, interface
-  std::optional<std::string> driver;         // name of the bound driver
-  std::optional<uint32_t> iommu_group;       // empty: no IOMMU for this device
-  std::optional<uint32_t> vfio_cdev;         // N of /dev/vfio/devices/vfioN
-  std::optional<int> numa_node;              // empty: unknown or -1
-  std::optional<std::string> reset_methods;  // as listed by reset_method: "flr bus"
-  std::optional<std::string> power_state;    // "D0", "D3hot", ...
+  uint32_t class_code = 0;                     // 24 bits: base class, subclass, interface
+  std::optional<std::string> driver;           // name of the bound driver
+  std::optional<uint32_t> iommu_group;         // empty: no IOMMU for this device
+  std::optional<uint32_t> vfio_cdev;           // N of /dev/vfio/devices/vfioN
+  std::optional<int> numa_node;                // empty: unknown or -1
+  std::optional<std::string> reset_methods;    // as listed by reset_method: "flr bus"
+  std::optional<std::string> power_state;      // "D0", "D3hot", ...
   std::optional<std::string> power_control;    // "on": never suspended at run time; "auto"
   std::optional<std::string> driver_override;  // "" when the attribute is there and not set
   bool is_virtual_function = false;

@@ -11,8 +11,8 @@ struct udev_monitor;
 namespace gpuhost::pci {
 
 // Tells that something changed among PCI and VFIO devices: added, removed, bound, unbound. It says
-// no more than that, since whoever waits reads everything again. Listens to the kernel's own uevents
-// (not udevd's), so it works in containers.
+// no more than that, since whoever waits reads everything again. Listens to the kernel's own
+// uevents (not udevd's), so it works in containers.
 class Monitor {
  public:
   // The errno of the netlink socket; kUnavailable when libudev gives none.

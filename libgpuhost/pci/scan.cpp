@@ -41,7 +41,8 @@ std::optional<uint32_t> ReadIommuGroup(const HostFs& fs, const Bdf& bdf) {
 std::optional<uint32_t> ReadVfioCdev(const HostFs& fs, const Bdf& bdf) {
   const std::string directory = SysfsPath(bdf, "vfio-dev");
   for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
-    if (!name.starts_with("vfio") || !fs.Exists(fmt::format("{}/{}/dev", directory, name))) continue;
+    if (!name.starts_with("vfio") || !fs.Exists(fmt::format("{}/{}/dev", directory, name)))
+      continue;
     if (const auto number = ParseDecimal(std::string_view(name).substr(4), UINT32_MAX)) {
       return static_cast<uint32_t>(*number);
     }

@@ -35,9 +35,8 @@ absl::Status Verify(const HostFs& fs, Clock& clock, const Step& step) {
   const std::string link = pci::SysfsPath(step.bdf, "driver");
   const std::string wanted = step.action == Action::kBind ? step.driver : "";
   const absl::Status seen =
-      PollUntil(clock, kVerifyLimit, kVerifyPoll, [&]() -> absl::StatusOr<bool> {
-        return fs.LinkName(link).value_or("") == wanted;
-      });
+      PollUntil(clock, kVerifyLimit, kVerifyPoll,
+                [&]() -> absl::StatusOr<bool> { return fs.LinkName(link).value_or("") == wanted; });
   if (seen.ok()) return seen;
   return Error(absl::StatusCode::kInternal, "{}: the driver is '{}' afterwards", ToString(step),
                fs.LinkName(link).value_or("none"));
@@ -54,13 +53,15 @@ std::string GiveBack(HostFs& fs, const pci::Device& device) {
   const std::string now = fs.LinkName(device.SysfsPath("driver")).value_or("");
   const std::string before = device.driver.value_or("");
   if (now == before) return "given back as it was";
-  if (!now.empty()) write(fmt::format("/sys/bus/pci/drivers/{}/unbind", now), device.bdf.ToString());
+  if (!now.empty())
+    write(fmt::format("/sys/bus/pci/drivers/{}/unbind", now), device.bdf.ToString());
   if (!before.empty()) {
     write(fmt::format("/sys/bus/pci/drivers/{}/bind", before), device.bdf.ToString());
   }
   const std::string after = fs.LinkName(device.SysfsPath("driver")).value_or("");
-  if (after == before) return before.empty() ? "given back without driver, as it was"
-                                             : fmt::format("given back to {}", before);
+  if (after == before)
+    return before.empty() ? "given back without driver, as it was"
+                          : fmt::format("given back to {}", before);
   return fmt::format("it could not be given back to {}; bind it by hand", before);
 }
 

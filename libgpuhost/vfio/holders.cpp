@@ -19,7 +19,8 @@ std::string NvidiaNode(const HostFs& fs, const pci::Bdf& bdf) {
   if (key == std::string::npos) return "";
   const size_t start = text.find_first_of("0123456789", key + kKey.size());
   if (start == std::string::npos) return "";
-  return fmt::format("/dev/nvidia{}", text.substr(start, text.find_first_not_of("0123456789", start) - start));
+  return fmt::format("/dev/nvidia{}",
+                     text.substr(start, text.find_first_not_of("0123456789", start) - start));
 }
 
 // Which device owns which node below /dev. Devices of one IOMMU group share its node.

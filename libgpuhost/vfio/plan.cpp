@@ -53,13 +53,15 @@ absl::StatusOr<std::vector<Step>> PlanBind(const pci::Device& device, std::strin
                                            const std::string& in_use_by) {
   if (device.vendor != pci::kNvidia) return Error(kRefused, "is no NVIDIA device; left alone");
   if (!device.iommu_group) {
-    return Error(kRefused,
-                 "has no IOMMU group; switch the IOMMU on in the firmware and with intel_iommu=on or "
-                 "amd_iommu=on on the kernel command line");
+    return Error(
+        kRefused,
+        "has no IOMMU group; switch the IOMMU on in the firmware and with intel_iommu=on or "
+        "amd_iommu=on on the kernel command line");
   }
   if (!device.driver_override) {
-    return Error(kRefused, "has no driver_override; this needs Linux 3.16 or newer and a writable "
-                           "/sys");
+    return Error(kRefused,
+                 "has no driver_override; this needs Linux 3.16 or newer and a writable "
+                 "/sys");
   }
   std::vector<Step> steps;
   if (device.driver_override != driver) {

@@ -37,10 +37,9 @@ struct Step {
 
 std::string ToString(const Step& step);  // "write 'vfio-pci' to /sys/..."
 
-// Binds `device` to `driver`; no steps when everything is there already. kFailedPrecondition, naming
-// the remedy: no IOMMU group, no driver_override attribute, not a device of NVIDIA, or in use while
-// another driver holds it.
-// `in_use_by`: see vfio::ToString(holders).
+// Binds `device` to `driver`; no steps when everything is there already. kFailedPrecondition,
+// naming the remedy: no IOMMU group, no driver_override attribute, not a device of NVIDIA, or in
+// use while another driver holds it. `in_use_by`: see vfio::ToString(holders).
 absl::StatusOr<std::vector<Step>> PlanBind(const pci::Device& device, std::string_view driver,
                                            const std::string& in_use_by);
 

@@ -25,8 +25,8 @@ class StopSignal {
   UniqueFd fd_;
 };
 
-// Waits until one of `fds` is readable or `limit` has passed (no limit: for ever). Tells for each of
-// them whether it is readable.
+// Waits until one of `fds` is readable or `limit` has passed (no limit: for ever). Tells for each
+// of them whether it is readable.
 std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit);
 
 }  // namespace gpuhost::service

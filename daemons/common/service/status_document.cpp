@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/common/service/status_document.h"
 
-#include <nlohmann/json.hpp>
-
 #include <ctime>
+#include <nlohmann/json.hpp>
 
 #include "libgpuhost/base/status.h"
 
@@ -15,7 +14,9 @@ using nlohmann::ordered_json;
 constexpr std::string_view kDirectory = "/run/nvidia/gpuhost";
 constexpr int kSchema = 1;
 
-std::string PathOf(std::string_view daemon) { return fmt::format("{}/{}.json", kDirectory, daemon); }
+std::string PathOf(std::string_view daemon) {
+  return fmt::format("{}/{}.json", kDirectory, daemon);
+}
 
 std::string UtcNow() {
   const std::time_t now = std::time(nullptr);
@@ -44,12 +45,9 @@ absl::Status Publish(HostFs& fs, StatusDocument document) {
                        {"pending", device.pending},
                        {"error", device.error}});
   }
-  const ordered_json json{{"schema", kSchema},
-                          {"daemon", document.daemon},
-                          {"generation", generation},
-                          {"updated", UtcNow()},
-                          {"phase", document.phase},
-                          {"target", document.target},
+  const ordered_json json{{"schema", kSchema},        {"daemon", document.daemon},
+                          {"generation", generation}, {"updated", UtcNow()},
+                          {"phase", document.phase},  {"target", document.target},
                           {"devices", devices}};
   // Text from the outside may be in no known encoding; a document is always valid UTF-8.
   const std::string text = json.dump(2, ' ', false, ordered_json::error_handler_t::replace);

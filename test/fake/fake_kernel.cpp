@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/fake/fake_kernel.h"
+
+#include <cerrno>
+
+#include "libgpuhost/base/status.h"
+#include "test/vgpu/virtual_gpu.h"
+
+namespace gpuhost::fake {
+namespace {
+
+constexpr std::string_view kDevices = "/sys/bus/pci/devices/";
+constexpr std::string_view kDrivers = "/sys/bus/pci/drivers/";
+
+// "/sys/bus/pci/devices/0000:01:00.0/reset" is split into bdf and attribute.
+std::pair<std::string, std::string> Split(std::string_view path, std::string_view prefix) {
+  const std::string rest(path.substr(prefix.size()));
+  const size_t slash = rest.find('/');
+  return {rest.substr(0, slash), slash == std::string::npos ? "" : rest.substr(slash + 1)};
+}
+
+std::string WithoutNewline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+void FakeKernel::Add(const Function& function) {
+  const std::string path = std::string(kDevices) + function.bdf;
+  const auto attribute = [&](const std::string& name, const std::string& text) {
+    root_.File(path + "/" + name, text + "\n");
+  };
+  attribute("vendor", fmt::format("{:#06x}", function.vendor));
+  attribute("device", fmt::format("{:#06x}", function.device));
+  attribute("class", fmt::format("{:#08x}", function.class_code));
+  attribute("subsystem_vendor", fmt::format("{:#06x}", function.vendor));
+  attribute("subsystem_device", fmt::format("{:#06x}", function.subsystem));
+  attribute("numa_node", "0");
+  attribute("driver_override", "(null)");
+  attribute("reset", "");
+  attribute("reset_method", "flr bus");
+  attribute("power_state", "D0");
+  attribute("power/control", "on");
+  root_.Directory("/proc");
+  root_.Directory("/sys/kernel/iommu_groups");
+  if (function.iommu_group >= 0) {
+    const std::string group = fmt::format("/sys/kernel/iommu_groups/{}", function.iommu_group);
+    root_.Directory(group + "/devices");
+    root_.Link(path + "/iommu_group", "../../../.." + group.substr(4));
+  }
+  AddDriver("vfio-pci");
+  if (!function.driver.empty()) {
+    AddDriver(function.driver);
+    root_.Link(path + "/driver", "../../drivers/" + function.driver);
+  }
+  if (function.gpu != nullptr) gpus_[function.bdf] = function.gpu;
+}
+
+void FakeKernel::AddDriver(const std::string& name) {
+  for (const char* attribute : {"/bind", "/unbind"}) {
+    root_.File(std::string(kDrivers) + name + attribute, "");
+  }
+}
+
+void FakeKernel::FailWrite(const std::string& suffix, absl::Status status) {
+  failures_[suffix] = std::move(status);
+}
+
+std::vector<std::string> FakeKernel::writes() const {
+  const std::lock_guard lock(mutex_);
+  return writes_;
+}
+
+absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
+  const std::string p(path);
+  if (hook_) hook_(p);
+  {
+    const std::lock_guard lock(mutex_);
+    writes_.push_back(fmt::format("{} := {}", path, WithoutNewline(std::string(text))));
+    for (auto failure = failures_.begin(); failure != failures_.end(); ++failure) {
+      if (!p.ends_with(failure->first)) continue;
+      const absl::Status status = failure->second;
+      failures_.erase(failure);
+      return Annotate(status, fmt::format("write '{}' to {}", text, path));
+    }
+  }
+  if (!root_.Exists(path)) return ErrnoStatus(ENOENT, fmt::format("write '{}' to {}", text, path));
+  return Annotate(React(p, WithoutNewline(std::string(text))),
+                  fmt::format("write '{}' to {}", text, path));
+}
+
+absl::Status FakeKernel::WriteWithin(Duration, std::string_view path, std::string_view text) {
+  return Write(path, text);
+}
+
+absl::Status FakeKernel::React(const std::string& path, const std::string& text) {
+  if (path.starts_with(kDrivers)) {
+    const auto [driver, attribute] = Split(path, kDrivers);
+    return attribute == "bind" ? Bind(driver, text) : Unbind(driver, text);
+  }
+  if (path.starts_with(kDevices) && path.ends_with("/reset")) {
+    vgpu::VirtualGpu* gpu = GpuOf(path);
+    return gpu == nullptr ? ErrnoStatus(ENOTTY, "no reset") : gpu->FunctionLevelReset();
+  }
+  root_.File(path, (path.ends_with("/driver_override") && text.empty() ? "(null)" : text) + "\n");
+  return absl::OkStatus();
+}
+
+absl::Status FakeKernel::Bind(const std::string& driver, const std::string& bdf) {
+  const std::string path = std::string(kDevices) + bdf;
+  if (!root_.Exists(path)) return ErrnoStatus(ENODEV, "bind");
+  if (root_.Exists(path + "/driver")) return ErrnoStatus(EBUSY, "bind");
+  const std::string wanted = WithoutNewline(root_.Content(path + "/driver_override"));
+  const bool native = wanted == "(null)" && driver != "vfio-pci";
+  if (wanted != driver && !native) return ErrnoStatus(ENODEV, "bind");
+  if (driver == "vfio-pci") {
+    const auto group = LinkName(path + "/iommu_group");
+    if (!group.ok()) return ErrnoStatus(EINVAL, "bind");
+    root_.File("/dev/vfio/" + *group, "");
+    root_.File(path + "/power/control", "auto\n");
+  }
+  root_.Link(path + "/driver", "../../drivers/" + driver);
+  return absl::OkStatus();
+}
+
+absl::Status FakeKernel::Unbind(const std::string& driver, const std::string& bdf) {
+  const std::string link = std::string(kDevices) + bdf + "/driver";
+  if (LinkName(link).value_or("") != driver) return ErrnoStatus(ENODEV, "unbind");
+  root_.Remove(link);
+  return absl::OkStatus();
+}
+
+vgpu::VirtualGpu* FakeKernel::GpuOf(std::string_view path) const {
+  const auto found = gpus_.find(Split(path, kDevices).first);
+  return found == gpus_.end() ? nullptr : found->second;
+}
+
+absl::StatusOr<std::string> FakeKernel::ReadAt(std::string_view path, off_t offset,
+                                               size_t count) const {
+  vgpu::VirtualGpu* gpu = GpuOf(path);
+  if (gpu == nullptr) return HostFs::ReadAt(path, offset, count);
+  const uint32_t value =
+      gpu->ReadConfig(static_cast<uint32_t>(offset), static_cast<uint32_t>(count));
+  std::string bytes;
+  for (size_t i = 0; i < count; ++i) bytes += static_cast<char>(value >> (8 * i) & 0xff);
+  return bytes;
+}
+
+absl::Status FakeKernel::WriteAt(std::string_view path, off_t offset, std::string_view bytes) {
+  vgpu::VirtualGpu* gpu = GpuOf(path);
+  if (gpu == nullptr) return HostFs::WriteAt(path, offset, bytes);
+  if (hook_) hook_(std::string(path));
+  uint32_t value = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    value |= uint32_t{static_cast<uint8_t>(bytes[i])} << (8 * i);
+  }
+  gpu->WriteConfig(static_cast<uint32_t>(offset), static_cast<uint32_t>(bytes.size()), value);
+  return absl::OkStatus();
+}
+
+}  // namespace gpuhost::fake

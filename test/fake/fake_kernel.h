@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "libgpuhost/base/host_fs.h"
+#include "libgpuhost/pci/device.h"
+#include "test/fake/temp_root.h"
+
+namespace gpuhost::vgpu {
+class VirtualGpu;
+}
+
+namespace gpuhost::fake {
+
+// A HostFs over a TempRoot that answers writes to PCI attributes as the kernel does:
+// driver_override, bind, unbind, reset and config change the tree and the virtual GPU behind the
+// device.
+class FakeKernel : public HostFs {
+ public:
+  explicit FakeKernel(TempRoot& root) : HostFs(root.path()), root_(root) {}
+
+  // A device in sysfs, as after boot: no driver, an IOMMU group, function-level reset.
+  struct Function {
+    std::string bdf;
+    uint16_t device = 0x2331;
+    uint32_t class_code = 0x030200;
+    uint16_t vendor = pci::kNvidia;
+    uint16_t subsystem = 0x1626;
+    int iommu_group = 1;  // negative: none
+    std::string driver;   // bound to it, when not empty
+    vgpu::VirtualGpu* gpu = nullptr;
+  };
+  void Add(const Function& function);
+  void AddDriver(const std::string& name);
+  // The next write to a path that ends in `suffix` fails like this.
+  void FailWrite(const std::string& suffix, absl::Status status);
+  // Called before each write with its path; for crashes and for what others do meanwhile.
+  void OnWrite(std::function<void(const std::string& path)> hook) { hook_ = std::move(hook); }
+  // All writes so far: "path := text".
+  std::vector<std::string> writes() const;
+
+  absl::Status Write(std::string_view path, std::string_view text) override;
+  absl::Status WriteWithin(Duration limit, std::string_view path, std::string_view text) override;
+  absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
+                                     size_t count) const override;
+  absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes) override;
+
+ private:
+  absl::Status React(const std::string& path, const std::string& text);
+  absl::Status Bind(const std::string& driver, const std::string& bdf);
+  absl::Status Unbind(const std::string& driver, const std::string& bdf);
+  vgpu::VirtualGpu* GpuOf(std::string_view path) const;
+
+  TempRoot& root_;
+  mutable std::mutex mutex_;
+  std::map<std::string, vgpu::VirtualGpu*> gpus_;
+  std::map<std::string, absl::Status> failures_;
+  std::vector<std::string> writes_;
+  std::function<void(const std::string&)> hook_;
+};
+
+}  // namespace gpuhost::fake

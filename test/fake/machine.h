@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "libgpuhost/gpu/registers.h"
+#include "test/fake/fake_clock.h"
+#include "test/fake/fake_kernel.h"
+#include "test/vgpu/virtual_gpu.h"
+
+namespace gpuhost::fake {
+
+// A whole GPU host inside the test process: a fake kernel, virtual GPUs, a clock that jumps.
+class Machine : public gpu::RegisterSource {
+ public:
+  // `count` GPUs of `board` at 0000:01:00.0, 0000:02:00.0, ..., each in its own IOMMU group, bound
+  // to vfio-pci.
+  explicit Machine(int count = 1, std::string_view board = "h100-pcie");
+
+  vgpu::VirtualGpu& gpu(size_t index) { return *gpus_.at(index); }
+  size_t size() const { return gpus_.size(); }
+  static std::string BdfOf(size_t index);
+  pci::Device DeviceOf(size_t index);
+  // Makes it look as if process `pid` had a GPU's VFIO group open.
+  void HoldOpen(size_t index, int pid, const std::string& command);
+
+  absl::StatusOr<std::unique_ptr<gpu::Registers>> Open(const pci::Device& device,
+                                                       gpu::Access access) override;
+  gpu::Host host() { return {kernel, clock, *this}; }
+
+  TempRoot root;
+  FakeClock clock;
+  FakeKernel kernel{root};
+
+ private:
+  std::vector<std::unique_ptr<vgpu::VirtualGpu>> gpus_;
+};
+
+}  // namespace gpuhost::fake
