@@ -74,6 +74,7 @@ std::vector<std::string> FakeKernel::writes() const {
 
 absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
   const std::string p(path);
+  if (fails_ && fails_(p)) return absl::CancelledError("write " + p);
   if (hook_) hook_(p);
   {
     const std::lock_guard lock(mutex_);
@@ -150,6 +151,7 @@ absl::StatusOr<std::string> FakeKernel::ReadAt(std::string_view path, off_t offs
 absl::Status FakeKernel::WriteAt(std::string_view path, off_t offset, std::string_view bytes) {
   vgpu::VirtualGpu* gpu = GpuOf(path);
   if (gpu == nullptr) return HostFs::WriteAt(path, offset, bytes);
+  if (fails_ && fails_(std::string(path))) return absl::CancelledError("write config");
   if (hook_) hook_(std::string(path));
   uint32_t value = 0;
   for (size_t i = 0; i < bytes.size(); ++i) {

@@ -39,6 +39,10 @@ class FakeKernel : public HostFs {
   void AddDriver(const std::string& name);
   // The next write to a path that ends in `suffix` fails like this.
   void FailWrite(const std::string& suffix, absl::Status status);
+  // Writes for which `fails` says so fail without effect, until this is called with nothing.
+  void FailWritesWhile(std::function<bool(const std::string& path)> fails) {
+    fails_ = std::move(fails);
+  }
   // Called before each write with its path; for crashes and for what others do meanwhile.
   void OnWrite(std::function<void(const std::string& path)> hook) { hook_ = std::move(hook); }
   // All writes so far: "path := text".
@@ -62,6 +66,7 @@ class FakeKernel : public HostFs {
   std::map<std::string, absl::Status> failures_;
   std::vector<std::string> writes_;
   std::function<void(const std::string&)> hook_;
+  std::function<bool(const std::string&)> fails_;
 };
 
 }  // namespace gpuhost::fake

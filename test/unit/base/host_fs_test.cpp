@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/base/host_fs.h"
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+
+#include "libgpuhost/base/child.h"
+#include "libgpuhost/base/file_lock.h"
+#include "libgpuhost/base/status.h"
+#include "test/fake/fake_clock.h"
+#include "test/fake/temp_root.h"
+
+using namespace gpuhost;
+
+TEST_CASE("paths are looked up below the root") {
+  fake::TempRoot root;
+  root.File("/sys/class/a/name", "value\n");
+  root.Link("/sys/class/b", "../elsewhere/vfio-pci");
+  const HostFs fs(root.path() + "/");
+  CHECK(fs.Read("/sys/class/a/name").value() == "value\n");
+  CHECK(fs.ReadAttribute("/sys/class/a/name").value() == "value");
+  CHECK(fs.ReadLink("/sys/class/b").value() == "../elsewhere/vfio-pci");
+  CHECK(fs.LinkName("/sys/class/b").value() == "vfio-pci");
+  CHECK(fs.List("/sys/class").value() == std::vector<std::string>{"a", "b"});
+  CHECK(absl::IsNotFound(fs.Read("/sys/class/c").status()));
+  CHECK(absl::IsNotFound(fs.List("/none").status()));
+  CHECK(HostFs("/").Resolve("/sys") == "/sys");
+}
+
+TEST_CASE("an attribute is written, never created") {
+  fake::TempRoot root;
+  root.File("/sys/reset", "");
+  HostFs fs(root.path());
+  REQUIRE(fs.Write("/sys/reset", "1").ok());
+  CHECK(root.Content("/sys/reset") == "1");
+  const absl::Status missing = fs.Write("/sys/rest", "1");
+  CHECK(absl::IsNotFound(missing));
+  CHECK_FALSE(root.Exists("/sys/rest"));
+  CHECK(Text(missing).find("write '1' to /sys/rest") == 0);
+}
+
+TEST_CASE("a write in a child does the write and brings back the errno") {
+  fake::TempRoot root;
+  root.File("/attribute", "");
+  HostFs fs(root.path());
+  REQUIRE(fs.WriteWithin(std::chrono::seconds(30), "/attribute", "on").ok());
+  CHECK(root.Content("/attribute") == "on");
+  CHECK(absl::IsNotFound(fs.WriteWithin(std::chrono::seconds(30), "/none", "on")));
+}
+
+TEST_CASE("a write that blocks is given up") {
+  fake::TempRoot root;
+  const std::string fifo = root.Of("/fifo").string();
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);  // opening it for writing waits for a reader
+  const absl::Status status = WriteInChild(std::chrono::milliseconds(1), fifo, "1");
+  CHECK(absl::IsDeadlineExceeded(status));
+}
+
+TEST_CASE("a file is replaced as a whole") {
+  fake::TempRoot root;
+  root.File("/run/a.json", "old and longer");
+  HostFs fs(root.path());
+  REQUIRE(fs.WriteFileAtomic("/run/a.json", "new", 0644).ok());
+  CHECK(root.Content("/run/a.json") == "new");
+  struct stat info {};
+  REQUIRE(::stat(root.Of("/run/a.json").c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0644);
+  CHECK(fs.List("/run").value() == std::vector<std::string>{"a.json"});
+
+  CHECK_FALSE(fs.WriteFileAtomic("/none/a.json", "x", 0644).ok());
+  root.Directory("/run/taken/x");
+  CHECK_FALSE(fs.WriteFileAtomic("/run/taken", "x", 0644).ok());
+  CHECK(fs.List("/run").value() == std::vector<std::string>{"a.json", "taken"});
+}
+
+TEST_CASE("directories are made and files removed without complaint when already so") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  REQUIRE(fs.MakeDirectories("/run/nvidia/gpuhost").ok());
+  REQUIRE(fs.MakeDirectories("/run/nvidia/gpuhost").ok());
+  CHECK(fs.Remove("/run/nvidia/none").ok());
+  root.File("/run/file", "");
+  CHECK_FALSE(fs.MakeDirectories("/run/file/below").ok());
+}
+
+TEST_CASE("bytes at an offset, all or an error") {
+  fake::TempRoot root;
+  root.File("/config", "0123456789");
+  HostFs fs(root.path());
+  CHECK(fs.ReadAt("/config", 4, 2).value() == "45");
+  CHECK(absl::IsOutOfRange(fs.ReadAt("/config", 9, 2).status()));
+  REQUIRE(fs.WriteAt("/config", 4, "xy").ok());
+  CHECK(root.Content("/config") == "0123xy6789");
+}
+
+TEST_CASE("a lock has one holder, and the next one is told who") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  fake::FakeClock clock;
+  const auto acquire = [&] {
+    return FileLock::Acquire(fs, clock, "0000:01:00.0", std::chrono::seconds(1));
+  };
+  {
+    const auto first = acquire();
+    REQUIRE(first.ok());
+    const auto second = acquire();
+    CHECK(absl::IsUnavailable(second.status()));
+    CHECK(Text(second.status()).find(fmt::format("process {}", ::getpid())) != std::string::npos);
+  }
+  CHECK(acquire().ok());
+}
+
+TEST_CASE("programs run below a root, and their complaint is the error") {
+  const auto limit = std::chrono::seconds(30);
+  CHECK(RunProgram(limit, "/", {"/bin/true"}).ok());
+  CHECK(absl::IsNotFound(RunProgram(limit, "/", {"/bin/no-such-program"})));
+  const absl::Status status = RunProgram(limit, "/", {"/bin/sh", "-c", "echo broken >&2; exit 3"});
+  CHECK(Text(status).find("broken") != std::string::npos);
+}

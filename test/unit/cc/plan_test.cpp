@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/cc/plan.h"
+
+#include <catch2/catch.hpp>
+
+#include "libgpuhost/base/status.h"
+
+using namespace gpuhost;
+using cc::Mode;
+using cc::State;
+using gpu::Knob;
+
+namespace {
+
+constexpr Mode kModes[] = {Mode::kOff, Mode::kOn, Mode::kDevtools, Mode::kPpcie};
+
+std::map<Knob, uint16_t> KnobsAfter(Mode mode) {
+  std::map<Knob, uint16_t> knobs;
+  for (const cc::KnobStep& step : cc::KnobsOf(mode)) knobs[step.knob] = step.value;
+  return knobs;
+}
+
+cc::Observation Idle(const std::string& bdf, uint16_t device = 0x2331) {
+  pci::Device gpu{.bdf = *pci::Bdf::Parse(bdf),
+                  .vendor = pci::kNvidia,
+                  .device = device,
+                  .class_code = 0x030200,
+                  .driver = "vfio-pci",
+                  .reset_methods = "flr bus"};
+  return {.device = gpu, .chip = gpu::FindChip(gpu), .state = State::kOff};
+}
+
+std::string Refusal(const std::vector<cc::Observation>& seen, Mode mode, bool force = false) {
+  const absl::Status status = cc::Admit(seen, mode, {.force = force});
+  CHECK_FALSE(status.ok());
+  return Text(status);
+}
+
+}  // namespace
+
+TEST_CASE("modes print as they parse, and nothing else parses") {
+  for (const Mode mode : kModes) CHECK(cc::ParseMode(cc::ToString(mode)).value() == mode);
+  for (const char* bad : {"", "On", "on ", "OFF", "devtool", "invalid", "on\n"}) {
+    CAPTURE(bad);
+    CHECK(absl::IsInvalidArgument(cc::ParseMode(bad).status()));
+  }
+}
+
+TEST_CASE("protected PCIe is decoded before CC") {
+  using gpu::ModeWord;
+  CHECK(DecodeState(ModeWord::kGpuScratch, 0x00) == State::kOff);
+  CHECK(DecodeState(ModeWord::kGpuScratch, 0x01) == State::kOn);
+  CHECK(DecodeState(ModeWord::kGpuScratch, 0x03) == State::kDevtools);
+  CHECK(DecodeState(ModeWord::kGpuScratch, 0x02) == State::kInvalid);
+  CHECK(DecodeState(ModeWord::kGpuScratch, 0x20) == State::kPpcie);
+  CHECK(DecodeState(ModeWord::kGpuScratch, 0x180) == State::kOff);  // power-efficient bits
+  CHECK(DecodeState(ModeWord::kSwitch, 1) == State::kPpcie);
+  CHECK(DecodeState(ModeWord::kSwitch, 0) == State::kOff);
+}
+
+TEST_CASE("the knobs of a mode bring this mode") {
+  for (const Mode mode : kModes) {
+    CAPTURE(cc::ToString(mode));
+    CHECK(cc::PendingState(KnobsAfter(mode)) == cc::StateOf(mode));
+  }
+  CHECK(KnobsAfter(Mode::kOn).at(Knob::kBar0Decoupler) == 2);
+  CHECK(KnobsAfter(Mode::kDevtools).at(Knob::kBar0Decoupler) == 0);
+}
+
+TEST_CASE("no step on the way from any mode to any other leaves devtools without CC") {
+  for (const Mode from : kModes) {
+    for (const Mode to : kModes) {
+      CAPTURE(cc::ToString(from), cc::ToString(to));
+      auto knobs = KnobsAfter(from);
+      for (const cc::KnobStep& step : cc::KnobsOf(to)) {
+        knobs[step.knob] = step.value;
+        CHECK(cc::PendingState(knobs) != State::kInvalid);
+        const bool both = knobs[Knob::kPpcie] == 1 && knobs[Knob::kCcMode] == 1;
+        CHECK_FALSE(both);
+      }
+      CHECK(cc::PendingState(knobs) == cc::StateOf(to));
+    }
+  }
+}
+
+TEST_CASE("a device is reset only when its effective state differs") {
+  const auto bdf = *pci::Bdf::Parse("0000:41:00.0");
+  CHECK(cc::PlanDevice(bdf, State::kOff, Mode::kOn).reset);
+  CHECK(cc::PlanDevice(bdf, State::kInvalid, Mode::kOff).reset);
+  CHECK(cc::PlanDevice(bdf, State::kPpcie, Mode::kOff).reset);
+  CHECK_FALSE(cc::PlanDevice(bdf, State::kOn, Mode::kOn).reset);
+  CHECK(ToString(cc::PlanDevice(bdf, State::kOn, Mode::kOff)) ==
+        "0000:41:00.0: bar0-decoupler=0 ppcie=0 cc-devtools=0 cc-mode=0, then reset, expect off");
+}
+
+TEST_CASE("idle Hopper GPUs are admitted") {
+  for (const Mode mode : {Mode::kOff, Mode::kOn, Mode::kDevtools}) {
+    CHECK(cc::Admit(std::vector{Idle("0000:01:00.0"), Idle("0000:02:00.0")}, mode, {}).ok());
+  }
+  cc::Observation asleep = Idle("0000:01:00.0");
+  asleep.state = absl::UnavailableError("asleep");
+  CHECK(cc::Admit(std::vector{asleep}, Mode::kOn, {}).ok());
+}
+
+TEST_CASE("one device in the way refuses the change and is named") {
+  std::vector<cc::Observation> seen{Idle("0000:01:00.0"), Idle("0000:02:00.0")};
+  cc::Observation& gpu = seen[1];
+  SECTION("in use") {
+    gpu.in_use_by = "qemu-system-x86 (pid 7)";
+    CHECK(Refusal(seen, Mode::kOn) ==
+          "0000:02:00.0: in use by qemu-system-x86 (pid 7); end that first");
+    CHECK(cc::Admit(seen, Mode::kOn, {.force = true}).ok());
+  }
+  SECTION("held by a driver") {
+    gpu.device.driver = "nvidia";
+    CHECK(Refusal(seen, Mode::kOn, true).find("held by driver nvidia") != std::string::npos);
+  }
+  SECTION("dead") {
+    gpu.state = absl::DataLossError("does not answer");
+    CHECK(Refusal(seen, Mode::kOff) == "0000:02:00.0: does not answer");
+  }
+  SECTION("no reset") {
+    gpu.device.reset_methods.reset();
+    CHECK(Refusal(seen, Mode::kOn).find("reset_method") != std::string::npos);
+    gpu.device.reset_methods = "pm bus";
+    CHECK(Refusal(seen, Mode::kOn).find("no function-level reset") != std::string::npos);
+  }
+  SECTION("ppcie") {
+    CHECK(Refusal(seen, Mode::kPpcie).find("not switched by this version") != std::string::npos);
+  }
+}
+
+TEST_CASE("a part without modes refuses every mode but off") {
+  cc::Observation a100 = Idle("0000:03:00.0", 0x20b5);
+  a100.state = absl::UnimplementedError("GA100 has no modes");
+  const std::vector<cc::Observation> seen{Idle("0000:01:00.0"), a100};
+  CHECK(Refusal(seen, Mode::kOn) == "0000:03:00.0: GA100 has no modes");
+  CHECK(cc::Admit(seen, Mode::kOff, {}).ok());
+  CHECK_FALSE(cc::TakesPart(a100, Mode::kOff));
+}
+
+TEST_CASE("a device in use that is in the mode already is left in peace") {
+  cc::Observation gpu = Idle("0000:01:00.0");
+  gpu.state = State::kOn;
+  gpu.in_use_by = "qemu (pid 1)";
+  CHECK(cc::Admit(std::vector{gpu}, Mode::kOn, {}).ok());
+  CHECK_FALSE(cc::TakesPart(gpu, Mode::kOn));
+  CHECK_FALSE(cc::Admit(std::vector{gpu}, Mode::kOff, {}).ok());
+}
+
+TEST_CASE("no device is no success") {
+  CHECK(absl::IsNotFound(cc::Admit({}, Mode::kOn, {})));
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "daemons/common/service/notify.h"
+#include "daemons/common/service/signals.h"
+#include "daemons/common/service/status_document.h"
+#include "test/fake/temp_root.h"
+
+using namespace gpuhost;
+
+TEST_CASE("a status document is read back, and its generation grows") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  CHECK(absl::IsNotFound(service::ReadStatusDocument(fs, "cc-manager").status()));
+  const service::StatusDocument document{
+      .daemon = "cc-manager",
+      .phase = "failed",
+      .target = "on",
+      .devices = {{"0000:01:00.0", "off", "on", "bad \"text\" \xff\n"}}};
+  REQUIRE(service::Publish(fs, document).ok());
+  REQUIRE(service::Publish(fs, document).ok());
+  const auto read = service::ReadStatusDocument(fs, "cc-manager");
+  REQUIRE(read.ok());
+  CHECK(read->generation == 2);
+  CHECK(read->phase == "failed");
+  REQUIRE(read->devices.size() == 1);
+  CHECK(read->devices[0].bdf == "0000:01:00.0");
+  CHECK(read->devices[0].pending == "on");
+}
+
+TEST_CASE("a file that is no status document is refused and then replaced") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  for (const char* text : {"", "{", "[]", "{\"schema\":2,\"generation\":1,\"devices\":[]}",
+                           "{\"schema\":1,\"generation\":-1,\"devices\":[]}",
+                           "{\"schema\":1,\"generation\":1,\"devices\":{}}"}) {
+    CAPTURE(text);
+    root.File("/run/nvidia/gpuhost/x.json", text);
+    CHECK(absl::IsDataLoss(service::ReadStatusDocument(fs, "x").status()));
+  }
+  CHECK(service::Publish(fs, {.daemon = "x"}).ok());
+  CHECK(service::ReadStatusDocument(fs, "x").ok());
+}
+
+TEST_CASE("the service manager is told, and its absence is no error") {
+  fake::TempRoot root;
+  const std::string path = root.Of("/notify").string();
+  const UniqueFd server(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  REQUIRE(::bind(server.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  service::Notify("READY=1");
+  char text[64];
+  const ssize_t size = ::recv(server.get(), text, sizeof text, MSG_DONTWAIT);
+  CHECK(std::string(text, static_cast<size_t>(std::max<ssize_t>(size, 0))) == "READY=1");
+  ::unsetenv("NOTIFY_SOCKET");
+  service::Notify("READY=1");
+  CHECK(::recv(server.get(), text, sizeof text, MSG_DONTWAIT) < 0);
+}
+
+TEST_CASE("SIGTERM ends a wait and stays readable") {
+  const auto stop = service::StopSignal::Block();
+  REQUIRE(stop.ok());
+  CHECK(service::WaitReadable({stop->fd()}, Duration::zero()) == std::vector<bool>{false});
+  ::raise(SIGTERM);
+  CHECK(service::WaitReadable({stop->fd()}, std::nullopt) == std::vector<bool>{true});
+  CHECK(service::WaitReadable({stop->fd()}, std::nullopt) == std::vector<bool>{true});
+}

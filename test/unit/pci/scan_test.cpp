@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/pci/scan.h"
+
+#include <catch2/catch.hpp>
+
+#include "libgpuhost/pci/names.h"
+#include "test/fake/fake_kernel.h"
+
+using namespace gpuhost;
+
+namespace {
+
+std::string Attribute(const std::string& bdf, const std::string& name) {
+  return "/sys/bus/pci/devices/" + bdf + "/" + name;
+}
+
+}  // namespace
+
+TEST_CASE("a scan finds NVIDIA functions and reads what sysfs tells") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:41:00.0", .device = 0x2330, .iommu_group = 42, .driver = "vfio-pci"});
+  kernel.Add({.bdf = "0000:09:00.0", .device = 0x22a3, .class_code = 0x068000, .iommu_group = 7});
+  kernel.Add({.bdf = "0000:41:00.1", .device = 0x1234, .class_code = 0x040300, .iommu_group = 42});
+  kernel.Add({.bdf = "0000:00:02.0", .device = 0x2330, .vendor = 0x8086});
+  root.Directory("/sys/bus/pci/devices/garbage");
+
+  const auto devices = pci::ScanNvidia(kernel);
+  REQUIRE(devices.ok());
+  REQUIRE(devices->size() == 3);
+  const pci::Device &nvswitch = (*devices)[0], &gpu = (*devices)[1], &audio = (*devices)[2];
+  CHECK(nvswitch.kind() == pci::Kind::kNvSwitch);
+  CHECK(audio.kind() == pci::Kind::kCompanion);
+  CHECK(gpu.kind() == pci::Kind::kGpu);
+  CHECK(gpu.bdf.ToString() == "0000:41:00.0");
+  CHECK(gpu.device == 0x2330);
+  CHECK(gpu.driver == "vfio-pci");
+  CHECK(gpu.BoundToVfio());
+  CHECK(gpu.iommu_group == 42u);
+  CHECK(gpu.numa_node == 0);
+  CHECK(gpu.reset_methods == "flr bus");
+  CHECK(gpu.driver_override == "");
+  CHECK_FALSE(nvswitch.driver);
+}
+
+TEST_CASE("a missing or malformed attribute costs that attribute, not the scan") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:01:00.0", .iommu_group = -1});
+  kernel.Add({.bdf = "0000:02:00.0"});
+  kernel.Add({.bdf = "0000:03:00.0"});
+  for (const char* name : {"numa_node", "reset_method", "driver_override", "subsystem_device"}) {
+    root.Remove(Attribute("0000:01:00.0", name));
+  }
+  root.File(Attribute("0000:02:00.0", "class"), "nonsense\n");
+  root.File(Attribute("0000:03:00.0", "numa_node"), "-1\n");
+
+  const auto devices = pci::ScanNvidia(kernel);
+  REQUIRE(devices.ok());
+  REQUIRE(devices->size() == 2);
+  const pci::Device& bare = (*devices)[0];
+  CHECK_FALSE(bare.numa_node);
+  CHECK_FALSE(bare.reset_methods);
+  CHECK_FALSE(bare.driver_override);
+  CHECK_FALSE(bare.iommu_group);
+  CHECK((*devices)[1].bdf.ToString() == "0000:03:00.0");
+  CHECK_FALSE((*devices)[1].numa_node);
+}
+
+TEST_CASE("a VFIO character device counts only with its number") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:01:00.0"});
+  const auto cdev = [&] { return pci::ScanNvidia(kernel)->at(0).vfio_cdev; };
+  CHECK_FALSE(cdev());
+  root.Directory(Attribute("0000:01:00.0", "vfio-dev/vfio3"));
+  CHECK_FALSE(cdev());
+  root.File(Attribute("0000:01:00.0", "vfio-dev/vfio3/dev"), "511:3\n");
+  CHECK(cdev() == 3u);
+}
+
+TEST_CASE("no PCI bus and no IOMMU are told") {
+  fake::TempRoot root;
+  const HostFs fs(root.path());
+  CHECK(absl::IsNotFound(pci::ScanNvidia(fs).status()));
+  CHECK_FALSE(pci::HasIommu(fs));
+  root.Directory("/sys/kernel/iommu_groups");
+  CHECK_FALSE(pci::HasIommu(fs));
+  root.Directory("/sys/kernel/iommu_groups/0");
+  CHECK(pci::HasIommu(fs));
+}
+
+TEST_CASE("names come from the pinned table, else from pci.ids, else the id stands for itself") {
+  CHECK(pci::DeviceName(0x2331) == "GH100 [H100 PCIe]");
+  CHECK(pci::ModelName(0x2331) == "H100 PCIe");
+  CHECK(pci::ModelName(0x2342) == "GH200 120GB / 480GB");
+  CHECK(pci::ModelName(0x2302) == "GH100");
+  CHECK(pci::DeviceName(0x1eb8) == "TU104GL [Tesla T4]");
+  CHECK(pci::DeviceName(0xfffe).empty());
+  CHECK(pci::ModelName(0xfffe) == "10de:fffe");
+}
