@@ -65,8 +65,9 @@ constexpr auto kPinned = std::to_array<Pinned>({
 });
 static_assert(std::ranges::is_sorted(kPinned, {}, &Pinned::device));
 
-// libpci calls exit() on errors unless its hook leaves by another way.
-[[noreturn]] void Throw(char* format, ...) { throw std::runtime_error(format); }
+// libpci calls exit() on errors unless its hook leaves by another way. The GNU spelling makes it
+// part of the function's type, as libpci declares the hook.
+__attribute__((noreturn)) void Throw(char* format, ...) { throw std::runtime_error(format); }
 void Ignore(char*, ...) {}
 
 std::string FromPciIds(uint16_t device) {
