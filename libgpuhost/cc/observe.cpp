@@ -9,6 +9,8 @@
 namespace gpuhost::cc {
 namespace {
 
+constexpr Duration kResetSilence = std::chrono::milliseconds(150);
+
 // Codes of IsTransient; what gpu/ reports as kUnavailable is a dead device and is told apart here.
 absl::Status Transient(std::string_view why) {
   return Error(absl::StatusCode::kUnavailable, "{}", why);
@@ -17,6 +19,14 @@ absl::Status Transient(std::string_view why) {
 absl::Status Dead(const absl::Status& status) {
   return absl::IsUnavailable(status) ? Error(absl::StatusCode::kDataLoss, "{}", Text(status))
                                      : status;
+}
+
+// While somebody else resets it a device answers nothing for 100 ms; that is not yet dead.
+absl::Status CheckAliveTwice(gpu::Registers& registers, const gpu::Layout& layout, Clock& clock) {
+  absl::Status alive = gpu::CheckAlive(registers, layout);
+  if (!absl::IsUnavailable(alive)) return alive;
+  clock.SleepFor(kResetSilence);
+  return gpu::CheckAlive(registers, layout);
 }
 
 absl::StatusOr<State> ReadState(const gpu::Host& host, const pci::Device& device,
@@ -35,7 +45,7 @@ absl::StatusOr<State> ReadState(const gpu::Host& host, const pci::Device& device
 
   GPUHOST_ASSIGN(const auto registers, host.registers.Open(device, gpu::Access::kReadOnly));
   const gpu::Layout& layout = *chip->layout;
-  if (const absl::Status alive = gpu::CheckAlive(*registers, layout); !alive.ok()) {
+  if (const absl::Status alive = CheckAliveTwice(*registers, layout, host.clock); !alive.ok()) {
     return Dead(alive);
   }
   GPUHOST_ASSIGN(const bool booted, gpu::HasBooted(*registers, layout));

@@ -45,7 +45,7 @@ bool UnderJournal() { return std::getenv("JOURNAL_STREAM") != nullptr; }
 
 // A value with blanks, quotes or control characters is quoted; nothing can forge a second line.
 std::string Quoted(const std::string& value) {
-  const bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string::npos;
+  const bool plain = value.find_first_of(" \"=\\") == std::string::npos;
   std::string text;
   bool control = false;
   for (const char c : value) {
@@ -78,7 +78,9 @@ void StartLog(std::string_view program, Level lowest) {
 void Log(Level level, std::string_view text, std::initializer_list<Field> fields) {
   std::string line(UnderJournal() ? JournalPrefix(level) : "");
   line += text;
-  for (const Field& field : fields) line += fmt::format(" {}={}", field.key, Quoted(field.value));
+  for (const Field& field : fields) {
+    if (!field.value.empty()) line += fmt::format(" {}={}", field.key, Quoted(field.value));
+  }
   spdlog::default_logger_raw()->log(ToSpdlog(level), "{}", line);
 }
 

@@ -27,7 +27,7 @@ struct Field {
 };
 
 // Log(kInfo, "bound", {{"bdf", bdf}, {"driver", driver}}) prints: bound bdf=0000:41:00.0 driver=...
-// Values with blanks or quotes are quoted.
+// Values with blanks or quotes are quoted, fields without value left out.
 void Log(Level level, std::string_view text, std::initializer_list<Field> fields = {});
 
 }  // namespace gpuhost::service

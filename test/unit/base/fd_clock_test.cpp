@@ -35,8 +35,9 @@ TEST_CASE("a descriptor has one owner") {
 TEST_CASE("polling looks at once, then until the limit, with a last look") {
   fake::FakeClock clock;
   int looks = 0;
-  CHECK(PollUntil(clock, seconds(5), seconds(1), [&] { return absl::StatusOr<bool>(++looks == 3); })
-            .ok());
+  CHECK(PollUntil(clock, seconds(5), seconds(1), [&] {
+          return absl::StatusOr<bool>(++looks == 3);
+        }).ok());
   CHECK(looks == 3);
 
   looks = 0;

@@ -8,7 +8,8 @@ using namespace gpuhost;
 TEST_CASE("numbers are the whole text or nothing") {
   CHECK(ParseDecimal("0") == 0u);
   CHECK(ParseDecimal("4294967295") == 4294967295u);
-  for (const char* bad : {"", "-1", "+1", " 1", "1 ", "1\n", "0x1", "one", "18446744073709551616"}) {
+  for (const char* bad :
+       {"", "-1", "+1", " 1", "1 ", "1\n", "0x1", "one", "18446744073709551616"}) {
     CAPTURE(bad);
     CHECK_FALSE(ParseDecimal(bad));
   }

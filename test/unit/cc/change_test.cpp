@@ -98,9 +98,9 @@ TEST_CASE("phases are announced in order") {
 }
 
 TEST_CASE("a device that cannot be armed stops the change before anything is reset") {
-  const Fault fault = GENERATE(Fault::kRpcSilent, Fault::kRpcError, Fault::kRpcGarbage,
-                               Fault::kRpcWrongEcho, Fault::kRpcShort, Fault::kRpcOversize,
-                               Fault::kKnobLocked, Fault::kRecovery);
+  const Fault fault =
+      GENERATE(Fault::kRpcSilent, Fault::kRpcError, Fault::kRpcGarbage, Fault::kRpcWrongEcho,
+               Fault::kRpcShort, Fault::kRpcOversize, Fault::kKnobLocked, Fault::kRecovery);
   fake::Machine machine(4);
   machine.gpu(2).Set(fault);
   const cc::Outcome outcome = Change(machine, Mode::kOn);

@@ -48,14 +48,14 @@ TEST_CASE("modes print as they parse, and nothing else parses") {
 
 TEST_CASE("protected PCIe is decoded before CC") {
   using gpu::ModeWord;
-  CHECK(DecodeState(ModeWord::kGpuScratch, 0x00) == State::kOff);
-  CHECK(DecodeState(ModeWord::kGpuScratch, 0x01) == State::kOn);
-  CHECK(DecodeState(ModeWord::kGpuScratch, 0x03) == State::kDevtools);
-  CHECK(DecodeState(ModeWord::kGpuScratch, 0x02) == State::kInvalid);
-  CHECK(DecodeState(ModeWord::kGpuScratch, 0x20) == State::kPpcie);
-  CHECK(DecodeState(ModeWord::kGpuScratch, 0x180) == State::kOff);  // power-efficient bits
-  CHECK(DecodeState(ModeWord::kSwitch, 1) == State::kPpcie);
-  CHECK(DecodeState(ModeWord::kSwitch, 0) == State::kOff);
+  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x00) == State::kOff);
+  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x01) == State::kOn);
+  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x03) == State::kDevtools);
+  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x02) == State::kInvalid);
+  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x20) == State::kPpcie);
+  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x180) == State::kOff);  // power-efficient bits
+  CHECK(cc::DecodeState(ModeWord::kSwitch, 1) == State::kPpcie);
+  CHECK(cc::DecodeState(ModeWord::kSwitch, 0) == State::kOff);
 }
 
 TEST_CASE("the knobs of a mode bring this mode") {
@@ -148,6 +148,4 @@ TEST_CASE("a device in use that is in the mode already is left in peace") {
   CHECK_FALSE(cc::Admit(std::vector{gpu}, Mode::kOff, {}).ok());
 }
 
-TEST_CASE("no device is no success") {
-  CHECK(absl::IsNotFound(cc::Admit({}, Mode::kOn, {})));
-}
+TEST_CASE("no device is no success") { CHECK(absl::IsNotFound(cc::Admit({}, Mode::kOn, {}))); }

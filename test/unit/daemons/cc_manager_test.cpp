@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemons/cc-manager/manager.h"
-
 #include <catch2/catch.hpp>
 
+#include "daemons/cc-manager/manager.h"
 #include "daemons/cc-manager/run.h"
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/status_document.h"
@@ -133,15 +132,16 @@ TEST_CASE("an interrupted change is still seen by a reader") {
 }
 
 TEST_CASE("the table is aligned and the JSON says the same") {
-  const std::vector<gpuhostctl::Row> rows{{.bdf = "0000:01:00.0",
-                                           .kind = "gpu",
-                                           .model = "H100 PCIe",
-                                           .driver = "vfio-pci",
-                                           .iommu_group = 12,
-                                           .vfio_node = "/dev/vfio/12",
-                                           .mode = "on",
-                                           .pending = "on"},
-                                          {.bdf = "0000:02:00.0", .kind = "nvswitch", .model = "X"}};
+  const std::vector<gpuhostctl::Row> rows{
+      {.bdf = "0000:01:00.0",
+       .kind = "gpu",
+       .model = "H100 PCIe",
+       .driver = "vfio-pci",
+       .iommu_group = 12,
+       .vfio_node = "/dev/vfio/12",
+       .mode = "on",
+       .pending = "on"},
+      {.bdf = "0000:02:00.0", .kind = "nvswitch", .model = "X"}};
   CHECK(gpuhostctl::RenderTable(rows) ==
         "BDF           MODEL      DRIVER    GROUP  VFIO NODE     CC MODE  PENDING\n"
         "0000:01:00.0  H100 PCIe  vfio-pci  12     /dev/vfio/12  on       on\n"

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemons/vfio-manager/manager.h"
-
 #include <catch2/catch.hpp>
 
 #include "daemons/common/service/exit_code.h"
+#include "daemons/vfio-manager/manager.h"
 #include "daemons/vfio-manager/run.h"
 #include "libgpuhost/base/status.h"
 #include "test/fake/fake_clock.h"
@@ -26,9 +25,8 @@ struct Bench {
   fake::TempRoot root;
   fake::FakeKernel kernel{root};
   fake::FakeClock clock;
-  vfio_manager::Deps deps{kernel, clock, [](const std::string&) {
-                            return absl::UnknownError("no module");
-                          }};
+  vfio_manager::Deps deps{kernel, clock,
+                          [](const std::string&) { return absl::UnknownError("no module"); }};
 };
 
 const Options kBindAll{.verb = Verb::kBind, .all = true};

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/vgpu/fault.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::vgpu {
+namespace {
+
+constexpr auto kNames = std::to_array<std::pair<std::string_view, Fault>>({
+    {"rpc-silent", Fault::kRpcSilent},
+    {"rpc-error", Fault::kRpcError},
+    {"rpc-garbage", Fault::kRpcGarbage},
+    {"rpc-wrong-echo", Fault::kRpcWrongEcho},
+    {"rpc-short", Fault::kRpcShort},
+    {"rpc-oversize", Fault::kRpcOversize},
+    {"reset-hangs", Fault::kResetHangs},
+    {"reset-no-latch", Fault::kResetNoLatch},
+    {"never-boots", Fault::kNeverBoots},
+    {"dead", Fault::kDead},
+    {"dead-after-reset", Fault::kDeadAfterReset},
+    {"knob-locked", Fault::kKnobLocked},
+    {"ppcie-unknown", Fault::kPpcieUnknown},
+    {"recovery", Fault::kRecovery},
+    {"slow-boot", Fault::kSlowBoot},
+    {"asleep-d3hot", Fault::kAsleepD3hot},
+    {"no-flr", Fault::kNoFlr},
+    {"stale-queue", Fault::kStaleQueue},
+});
+
+}  // namespace
+
+absl::StatusOr<Fault> ParseFault(std::string_view name) {
+  std::string known;
+  for (const auto& [text, fault] : kNames) {
+    if (text == name) return fault;
+    known += fmt::format(" {}", text);
+  }
+  return Error(absl::StatusCode::kInvalidArgument, "'{}' is no fault; there are{}", name, known);
+}
+
+}  // namespace gpuhost::vgpu

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <cstdint>
+#include <mutex>
+#include <set>
+
+#include "libgpuhost/base/clock.h"
+#include "test/vgpu/board.h"
+#include "test/vgpu/config_space.h"
+#include "test/vgpu/fault.h"
+#include "test/vgpu/fsp.h"
+
+namespace gpuhost::vgpu {
+
+// The behaviour of one GPU or NVSwitch, as far as software that switches its mode can see it: used
+// in-process behind gpu::Registers and behind QEMU. Register facts: NVIDIA's gpu-admin-tools and
+// open kernel modules. Safe to use from many threads.
+class VirtualGpu {
+ public:
+  // Powered on long ago: its firmware has booted. After a reset it needs `boot_time` by `clock`.
+  VirtualGpu(const Board& board, Clock& clock, Duration boot_time);
+
+  void Set(Fault fault, bool on = true);
+
+  uint32_t ReadConfig(uint32_t offset, uint32_t size);
+  void WriteConfig(uint32_t offset, uint32_t size, uint32_t value);
+  // BAR0; all ones while the device is dead, asleep or does not decode memory.
+  uint32_t ReadBar0(uint32_t offset);
+  void WriteBar0(uint32_t offset, uint32_t value);
+  // Where the bus has put a BAR.
+  uint32_t bar(int index) const;
+
+  // What the kernel does for a write to `reset`: pending knobs become effective, the firmware
+  // boots.
+  absl::Status FunctionLevelReset();
+
+  uint16_t knob(uint16_t id) const;
+  void SetKnob(uint16_t id, uint16_t value);
+  uint32_t mode_word() const;  // effective, whether booted or not
+
+  struct Counters {
+    uint64_t bar_reads = 0, bar_writes = 0, config_reads = 0, config_writes = 0, resets = 0;
+    uint64_t violations = 0;  // writes to BAR0 while they were forbidden
+  };
+  Counters counters() const;
+  // Every write to BAR0 from now on is dropped and counted as a violation.
+  void ForbidBarWrites(bool forbid);
+
+  const Board& board() const { return board_; }
+
+ private:
+  bool Has(Fault fault) const { return faults_.contains(fault); }
+  bool Answers() const;
+  bool Booted() const;
+  void Reset();
+  uint32_t ReadRegister(uint32_t offset);
+
+  const Board& board_;
+  Clock& clock_;
+  const Duration boot_time_;
+
+  mutable std::mutex mutex_;
+  std::set<Fault> faults_;
+  ConfigSpace config_;
+  Fsp fsp_;
+  TimePoint reset_at_;
+  uint32_t mode_word_ = 0;
+  bool died_ = false;
+  bool forbid_writes_ = false;
+  Counters counters_;
+};
+
+}  // namespace gpuhost::vgpu
