@@ -16,7 +16,7 @@ void AddDeviceOptions(CLI::App& verb, Options& options, const std::string& switc
   verb.add_flag(switches, options.nvswitches, "NVSwitches too")->envname("BIND_NVSWITCHES");
   verb.add_flag("--dry-run", options.dry_run, "Print the writes and do none of them");
   verb.callback([&options] {
-    if (options.all != options.devices.empty()) return;
+    if (options.all == options.devices.empty()) return;
     throw CLI::ValidationError("either --all or --device-id must be given");
   });
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/node/machine.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include "test/vgpu/proxy.h"
+
+namespace gpuhost::node {
+
+Devices::Devices(const Options& options) {
+  for (int i = 0; i < options.gpus; ++i) Add(*options.board, options);
+  for (int i = 0; i < options.nvswitches; ++i) Add(*vgpu::FindBoard("nvswitch"), options);
+  for (const auto& [index, fault] : options.faults) gpus_[index]->Set(fault);
+}
+
+void Devices::Add(const vgpu::Board& board, const Options& options) {
+  gpus_.push_back(std::make_unique<vgpu::VirtualGpu>(board, clock_, options.boot_time));
+  gpus_.back()->ForbidBarWrites(options.forbid_bar_writes);
+  int ends[2] = {-1, -1};
+  // Not close-on-exec: QEMU inherits its end. Ours is closed in the child before it becomes QEMU.
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return;
+  qemu_ends_.emplace_back(ends[0]);
+  ::fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+  servers_.emplace_back(
+      [gpu = gpus_.back().get(), fd = ends[1]] { vgpu::ServeProxy(*gpu, UniqueFd(fd)); });
+}
+
+std::vector<int> Devices::sockets() const {
+  std::vector<int> fds;
+  for (const UniqueFd& end : qemu_ends_) fds.push_back(end.get());
+  return fds;
+}
+
+std::vector<std::string> Devices::Violations() const {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < gpus_.size(); ++i) {
+    if (const uint64_t writes = gpus_[i]->counters().violations; writes > 0) {
+      lines.push_back(fmt::format("device {}: {} forbidden writes to BAR0", i, writes));
+    }
+  }
+  return lines;
+}
+
+}  // namespace gpuhost::node

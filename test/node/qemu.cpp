@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/node/qemu.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::node {
+namespace {
+
+constexpr const char* kProgram = "qemu-system-x86_64";
+
+std::string KernelCommandLine(const Options& options, const Wiring& wiring) {
+  std::string line = "console=ttyS0 panic=-1 quiet";
+  line += options.iommu ? " intel_iommu=on iommu=pt" : " intel_iommu=off";
+  line += fmt::format(" gpuhost.run={}", wiring.run_directory);
+  if (options.shell) line += " gpuhost.shell=1";
+  return line;
+}
+
+}  // namespace
+
+std::vector<std::string> QemuArguments(const Options& options, const Wiring& wiring) {
+  const std::string memory = fmt::format("{}M", options.memory_mib);
+  std::vector<std::string> arguments{kProgram, "-nodefaults", "-no-user-config", "-no-reboot"};
+  const auto add = [&](auto... words) { (arguments.emplace_back(std::move(words)), ...); };
+  add("-display", "none");
+  add("-accel", "tcg,thread=multi,tb-size=256");
+  add("-machine", "q35,memory-backend=mem", "-cpu", "max", "-smp", "2", "-m", memory);
+  // Devices of other processes need to share the guest's memory.
+  add("-object", "memory-backend-memfd,id=mem,size=" + memory);
+  add("-kernel", options.kernel, "-initrd", options.initramfs);
+  add("-append", KernelCommandLine(options, wiring));
+  add("-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap");
+  if (options.iommu) add("-device", "intel-iommu,intremap=on,caching-mode=on");
+
+  add("-chardev", options.shell ? "stdio,id=console,signal=off"
+                                : fmt::format("file,id=console,path={}", wiring.console));
+  add("-serial", "chardev:console", "-device", "virtio-serial-pci");
+  const std::pair<const char*, int> ports[] = {
+      {"out", wiring.out}, {"err", wiring.err}, {"status", wiring.status}};
+  int number = 0;
+  for (const auto& [name, fd] : ports) {
+    add("-chardev", fmt::format("socket,id={},fd={}", name, fd));
+    add("-device", fmt::format("virtserialport,nr={},chardev={}", ++number, name));
+  }
+  // A root port of its own gives each device its own IOMMU group.
+  for (size_t i = 0; i < wiring.devices.size(); ++i) {
+    add("-device", fmt::format("pcie-root-port,id=port{0},chassis={1},slot={1}", i, i + 1));
+    add("-device",
+        fmt::format("x-pci-proxy-dev,id=device{0},bus=port{0},fd={1}", i, wiring.devices[i]));
+  }
+  return arguments;
+}
+
+absl::StatusOr<Qemu> Qemu::Start(const std::vector<std::string>& arguments) {
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) return ErrnoStatus(errno, "fork");
+  if (pid == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::execvp(kProgram, argv.data());
+    ::_exit(127);
+  }
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return ErrnoStatus(errno, "pidfd_open");
+  return Qemu(pid, std::move(pidfd));
+}
+
+Qemu::Qemu(Qemu&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+
+Qemu::~Qemu() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+}  // namespace gpuhost::node
