@@ -73,10 +73,12 @@ absl::Status FspEmem::Send(std::span<const uint32_t> packet) {
 }
 
 absl::StatusOr<std::vector<uint32_t>> FspEmem::Receive() {
+  uint32_t head = 0, tail = 0;
   const absl::Status answered =
-      PollUntil(clock_, kAnswerLimit, kPoll, [this]() -> absl::StatusOr<bool> {
-        GPUHOST_ASSIGN(const bool empty, IsEmpty(kMessageHead, kMessageTail));
-        return !empty;
+      PollUntil(clock_, kAnswerLimit, kPoll, [&]() -> absl::StatusOr<bool> {
+        GPUHOST_ASSIGN(head, registers_.Read32(kMessageHead));
+        GPUHOST_ASSIGN(tail, registers_.Read32(kMessageTail));
+        return head != tail;
       });
   if (absl::IsDeadlineExceeded(answered)) {
     return Error(absl::StatusCode::kDeadlineExceeded,
@@ -85,8 +87,6 @@ absl::StatusOr<std::vector<uint32_t>> FspEmem::Receive() {
   }
   GPUHOST_TRY(answered);
 
-  GPUHOST_ASSIGN(const uint32_t head, registers_.Read32(kMessageHead));
-  GPUHOST_ASSIGN(const uint32_t tail, registers_.Read32(kMessageTail));
   const bool sane = head == kBase && tail > head && tail < kBase + kSize && tail % 4 == 0;
   std::vector<uint32_t> words;
   if (sane) {

@@ -32,7 +32,9 @@ std::vector<std::string> QemuArguments(const Options& options, const Wiring& wir
   std::vector<std::string> arguments{kProgram, "-nodefaults", "-no-user-config", "-no-reboot"};
   const auto add = [&](auto... words) { (arguments.emplace_back(std::move(words)), ...); };
   add("-display", "none");
-  add("-accel", "tcg,thread=multi,tb-size=256");
+  // One thread for both CPUs: two that access the same proxied device at once deadlock QEMU 7.2
+  // (the one that waits for the device's lock keeps the lock that the other needs to go on).
+  add("-accel", "tcg,thread=single,tb-size=256");
   add("-machine", "q35,memory-backend=mem", "-cpu", "max", "-smp", "2", "-m", memory);
   // Devices of other processes need to share the guest's memory.
   add("-object", "memory-backend-memfd,id=mem,size=" + memory);

@@ -7,7 +7,8 @@
 namespace gpuhost::vgpu {
 namespace {
 
-constexpr uint32_t k3dController = 0x030200;
+constexpr uint32_t k3dController = 0x030200, kBridge = 0x068000;
+constexpr uint32_t kGpuWindow = 16u << 20, kSwitchWindow = 32u << 20;
 constexpr uint32_t kGh100 = 0x180000a1;
 
 constexpr Board Hopper(std::string_view name, uint16_t device, uint16_t subsystem) {
@@ -15,6 +16,7 @@ constexpr Board Hopper(std::string_view name, uint16_t device, uint16_t subsyste
           .device = device,
           .subsystem = subsystem,
           .class_code = k3dController,
+          .bar0_size = kGpuWindow,
           .boot_identity = kGh100,
           .boot_status = 0x200bc,
           .recovery = 0x20120,
@@ -31,6 +33,7 @@ constexpr auto kBoards = std::to_array<Board>({
      .device = 0x20b5,
      .subsystem = 0x1533,
      .class_code = k3dController,
+     .bar0_size = kGpuWindow,
      .boot_identity = 0x170000a1,
      .boot_status = 0,
      .recovery = 0,
@@ -39,7 +42,8 @@ constexpr auto kBoards = std::to_array<Board>({
     {.name = "nvswitch",
      .device = 0x22a3,
      .subsystem = 0x1796,
-     .class_code = 0x068000,
+     .class_code = kBridge,
+     .bar0_size = kSwitchWindow,
      .boot_identity = 0x7000a1,
      .boot_status = 0x660bc,
      .recovery = 0x66120,

@@ -13,6 +13,7 @@ struct Board {
   uint16_t device;
   uint16_t subsystem;
   uint32_t class_code;
+  uint32_t bar0_size;      // bytes
   uint32_t boot_identity;  // PMC_BOOT_0
   // Registers by chip; 0: the chip has none.
   uint32_t boot_status;

@@ -4,12 +4,16 @@
 namespace gpuhost::vgpu {
 namespace {
 
-constexpr uint32_t kCommand = 0x04, kStatus = 0x06, kBar0 = 0x10, kInterruptLine = 0x3c;
+constexpr uint32_t kCommand = 0x04, kStatus = 0x06, kBar0 = 0x10, kBar1 = 0x14;
+constexpr uint32_t kInterruptLine = 0x3c;
 constexpr uint32_t kPower = 0x40, kPmcsr = kPower + 4;
 constexpr uint32_t kExpress = 0x60, kDeviceCapabilities = kExpress + 4;
 constexpr uint32_t kDeviceControl = kExpress + 8;
-constexpr uint32_t kFlrCapable = 1u << 28, kStartFlr = 1u << 15;
-constexpr uint16_t kCommandWritable = 0x0547;
+
+constexpr uint32_t kMemorySpace = 1u << 1, kPowerState = 3;
+constexpr uint32_t kFlrCapable = 1u << 28;
+constexpr uint32_t kFlrByte = kDeviceControl + 1, kStartFlr = 0x80;
+constexpr uint32_t kBar1Size = 1u << 20;
 
 }  // namespace
 
@@ -27,45 +31,57 @@ ConfigSpace::ConfigSpace(const Board& board) {
   Put(kDeviceCapabilities, 4, kFlrCapable | 1u << 15 | 1);
   Put(kExpress + 0x0c, 4, 0x02 | 16u << 4);  // link: 5 GT/s, 16 lanes
   Put(kExpress + 0x12, 2, 0x0102);
+
+  Allow(kCommand, 2, 0x0547);
+  Allow(kBar0, 4, ~(board.bar0_size - 1));
+  Allow(kBar1, 4, ~(kBar1Size - 1));
+  Allow(kInterruptLine, 1, 0xff);
+  Allow(kPmcsr, 2, kPowerState);
+  Allow(kDeviceControl, 2, 0x7fff);
 }
 
 void ConfigSpace::Put(uint32_t offset, uint32_t size, uint32_t value) {
-  for (uint32_t i = 0; i < size && offset + i < bytes_.size(); ++i) {
-    bytes_[offset + i] = static_cast<uint8_t>(value >> (8 * i));
-  }
+  for (uint32_t i = 0; i < size; ++i) bytes_[offset + i] = static_cast<uint8_t>(value >> (8 * i));
+}
+
+void ConfigSpace::Allow(uint32_t offset, uint32_t size, uint32_t mask) {
+  for (uint32_t i = 0; i < size; ++i) writable_[offset + i] = static_cast<uint8_t>(mask >> (8 * i));
 }
 
 uint32_t ConfigSpace::Read(uint32_t offset, uint32_t size) const {
   uint32_t value = 0;
-  for (uint32_t i = 0; i < size && i < 4 && offset + i < bytes_.size(); ++i) {
+  for (uint32_t i = 0; i < size && i < 4 && offset + i < kSize; ++i) {
     value |= uint32_t{bytes_[offset + i]} << (8 * i);
   }
   return value;
 }
 
 bool ConfigSpace::Write(uint32_t offset, uint32_t size, uint32_t value) {
-  if (size == 4 && (offset == kBar0 || offset == kBar0 + 4)) {
-    const size_t index = (offset - kBar0) / 4;
-    bars_[index] = value & ~((index == 0 ? kBar0Size : kBar1Size) - 1);
-    Put(offset, 4, bars_[index]);
-  } else if (offset == kCommand) {
-    Put(kCommand, 2, value & kCommandWritable);
-  } else if (offset == kInterruptLine) {
-    Put(kInterruptLine, 1, value);
-  } else if (offset == kPmcsr) {
-    Put(kPmcsr, 1, (bytes_[kPmcsr] & ~3u) | (value & 3));
-  } else if (offset == kDeviceControl) {
-    Put(kDeviceControl, 2, value & ~kStartFlr);
-    return (value & kStartFlr) != 0 && (Read(kDeviceCapabilities, 4) & kFlrCapable) != 0;
+  for (uint32_t i = 0; i < size && i < 4 && offset + i < kSize; ++i) {
+    uint8_t& byte = bytes_[offset + i];
+    const uint8_t mask = writable_[offset + i];
+    byte = static_cast<uint8_t>((byte & ~mask) | (value >> (8 * i) & mask));
   }
-  return false;
+  const bool starts_flr = offset <= kFlrByte && kFlrByte < offset + size &&
+                          (value >> (8 * (kFlrByte - offset)) & kStartFlr) != 0;
+  return starts_flr && (Read(kDeviceCapabilities, 4) & kFlrCapable) != 0;
 }
 
-bool ConfigSpace::DecodesMemory() const { return (bytes_[kCommand] & 2) != 0; }
-bool ConfigSpace::InD0() const { return (bytes_[kPmcsr] & 3) == 0; }
-void ConfigSpace::EnterD3hot() { Put(kPmcsr, 1, bytes_[kPmcsr] | 3u); }
-void ConfigSpace::RemoveFlr() {
-  Put(kDeviceCapabilities, 4, Read(kDeviceCapabilities, 4) & ~kFlrCapable);
+void ConfigSpace::Reset() {
+  for (const uint32_t offset : {kBar0, kBar1}) Put(offset, 4, 0);
+  Put(kCommand, 2, 0);
+  Put(kDeviceControl, 2, 0);
+  Put(kPmcsr, 1, bytes_[kPmcsr] & ~kPowerState);
+}
+
+uint32_t ConfigSpace::bar(uint32_t index) const { return Read(kBar0 + 4 * index, 4); }
+bool ConfigSpace::DecodesMemory() const { return (bytes_[kCommand] & kMemorySpace) != 0; }
+bool ConfigSpace::InD0() const { return (bytes_[kPmcsr] & kPowerState) == 0; }
+void ConfigSpace::EnterD3hot() { Put(kPmcsr, 1, bytes_[kPmcsr] | kPowerState); }
+
+void ConfigSpace::OfferFlr(bool offered) {
+  const uint32_t others = Read(kDeviceCapabilities, 4) & ~kFlrCapable;
+  Put(kDeviceCapabilities, 4, others | (offered ? kFlrCapable : 0));
 }
 
 }  // namespace gpuhost::vgpu

@@ -9,29 +9,31 @@
 namespace gpuhost::vgpu {
 
 // The 256 bytes of configuration space of a PCI Express endpoint with power management and
-// function-level reset, and two 32-bit BARs.
+// function-level reset, and two 32-bit BARs. Source: PCI Express Base Specification 5.0, 7.5.
 class ConfigSpace {
  public:
   explicit ConfigSpace(const Board& board);
 
+  // 1, 2 or 4 bytes, little-endian; 0 beyond the end.
   uint32_t Read(uint32_t offset, uint32_t size) const;
-  // Returns true when the write starts a function-level reset.
+  // Changes the bits that are writable. True when the write starts a function-level reset.
   bool Write(uint32_t offset, uint32_t size, uint32_t value);
+  // What a reset of the whole bus does: BARs and COMMAND are 0, the power state is D0.
+  void Reset();
 
-  uint32_t bar(int index) const { return bars_[static_cast<size_t>(index)]; }
+  uint32_t bar(uint32_t index) const;  // where the bus has put it; 0: nowhere
   bool DecodesMemory() const;
   bool InD0() const;
   void EnterD3hot();
-  void RemoveFlr();
-
-  static constexpr uint32_t kBar0Size = 16u << 20;
-  static constexpr uint32_t kBar1Size = 1u << 20;
+  void OfferFlr(bool offered);
 
  private:
+  static constexpr uint32_t kSize = 256;
   void Put(uint32_t offset, uint32_t size, uint32_t value);
+  void Allow(uint32_t offset, uint32_t size, uint32_t mask);
 
-  std::array<uint8_t, 256> bytes_{};
-  std::array<uint32_t, 2> bars_{};
+  std::array<uint8_t, kSize> bytes_{};
+  std::array<uint8_t, kSize> writable_{};
 };
 
 }  // namespace gpuhost::vgpu

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/vgpu/fault.h"
 
+#include <fmt/ranges.h>
+
 #include <array>
-#include <string>
 #include <utility>
 
 #include "libgpuhost/base/status.h"
@@ -33,13 +34,18 @@ constexpr auto kNames = std::to_array<std::pair<std::string_view, Fault>>({
 
 }  // namespace
 
+std::vector<std::string_view> FaultNames() {
+  std::vector<std::string_view> names;
+  for (const auto& [text, fault] : kNames) names.push_back(text);
+  return names;
+}
+
 absl::StatusOr<Fault> ParseFault(std::string_view name) {
-  std::string known;
   for (const auto& [text, fault] : kNames) {
     if (text == name) return fault;
-    known += fmt::format(" {}", text);
   }
-  return Error(absl::StatusCode::kInvalidArgument, "'{}' is no fault; there are{}", name, known);
+  return Error(absl::StatusCode::kInvalidArgument, "'{}' is no fault; there are {}", name,
+               fmt::join(FaultNames(), " "));
 }
 
 }  // namespace gpuhost::vgpu

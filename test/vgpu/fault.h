@@ -4,31 +4,34 @@
 #include <absl/status/statusor.h>
 
 #include <string_view>
+#include <vector>
 
 namespace gpuhost::vgpu {
 
 // What can be wrong with a virtual GPU. Each is a switch that can be set and cleared at any time.
+// "Reset" is a function-level one or one of the whole bus.
 enum class Fault {
-  kRpcSilent,       // the firmware takes requests and answers none
+  kRpcSilent,       // the firmware hangs: a request stays in its queue
   kRpcError,        // answers every request with error 0x9e
   kRpcGarbage,      // answers with a header that is no response
   kRpcWrongEcho,    // answers another request than the one sent
   kRpcShort,        // answers too few words
   kRpcOversize,     // the queue's tail points outside of its window
-  kResetHangs,      // a reset never ends; only in-process, the kernel's wait cannot be modelled
+  kResetHangs,      // a reset never ends: from then on all ones, also in configuration space
   kResetNoLatch,    // a reset does not take pending knobs over
   kNeverBoots,      // after a reset the firmware does not boot
-  kDead,            // all ones everywhere
-  kDeadAfterReset,  // all ones in BAR0 from the next reset on
-  kKnobLocked,      // knobs may not be changed by the host
-  kPpcieUnknown,    // firmware without knobs 44 and 45
+  kDead,            // off the bus: all ones in BAR0 and configuration space
+  kDeadAfterReset,  // all ones in BAR0 after a reset; configuration space answers
+  kKnobLocked,      // every permission knob reads 0, every write is refused with error 0x9e
+  kPpcieUnknown,    // old firmware: error 0x1e3 for knobs 44 and 45
   kRecovery,        // waits for its firmware to be flashed
   kSlowBoot,        // needs four times as long to boot
-  kAsleepD3hot,     // its power state is D3hot from now on
-  kNoFlr,           // no function-level reset in its capabilities
-  kStaleQueue,      // the queues look as if somebody died over a request
+  kAsleepD3hot,     // put into D3hot now; software can wake it
+  kNoFlr,           // offers no function-level reset
+  kStaleQueue,      // the queues look now as if somebody had died over a request
 };
 
+std::vector<std::string_view> FaultNames();
 // Names as in the enum, "rpc-silent"; kInvalidArgument lists them.
 absl::StatusOr<Fault> ParseFault(std::string_view name);
 

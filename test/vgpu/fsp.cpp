@@ -13,15 +13,14 @@ constexpr uint32_t kIncrementOnWrite = 1u << 24, kIncrementOnRead = 1u << 25;
 
 constexpr uint32_t kSinglePacket = 0xc0000000;
 constexpr uint32_t kResponse = 0x1510de7e;
-constexpr uint32_t kPrc = 0x13;
+constexpr uint32_t kPrc = 0x13, kReadKnob = 0x0c, kWriteKnob = 0x0d;
 constexpr uint32_t kInvalidState = 0x9e, kNotSupported = 0xa0, kUnknownKnob = 0x1e3;
 constexpr uint16_t kLastKnob = 47, kPpcie = 45;
 
-// In every pair of knobs the first one tells whether the host may change the second.
-bool IsPermission(uint16_t id) {
-  return id == 1 || id == 3 || id == 5 || id == 7 || id == 9 || id == 33 || id == 35 || id == 44 ||
-         id == 46;
-}
+// A permission knob tells whether the host may change the knob behind it.
+constexpr std::array<uint16_t, 8> kPermissions{1, 3, 5, 7, 9, 33, 35, 44};
+
+bool IsPermission(uint16_t id) { return std::ranges::count(kPermissions, id) != 0; }
 
 }  // namespace
 
@@ -92,9 +91,9 @@ void Fsp::Serve(uint32_t channel) {
       std::min<uint32_t>(request.tail / 4, static_cast<uint32_t>(emem_.size()) - 1);
   std::vector<uint32_t> words;
   for (uint32_t i = first; i <= last; ++i) words.push_back(emem_[i]);
-  request = {base, base};
   if (has_fault_(Fault::kRpcSilent)) return;
 
+  request = {base, base};
   const std::vector<uint32_t> answer = Answer(words);
   std::ranges::copy(answer, emem_.begin() + base / 4);
   answers_[channel] = {base, base + 4 * (static_cast<uint32_t>(answer.size()) - 1)};
@@ -124,14 +123,16 @@ uint32_t Fsp::Prc(const std::vector<uint32_t>& request, std::vector<uint32_t>& p
   const bool ppcie = id == kPpcie || id == kPpcie - 1;
   if (!knobs_.contains(id) || (ppcie && has_fault_(Fault::kPpcieUnknown))) return kUnknownKnob;
   const bool locked = has_fault_(Fault::kKnobLocked);
-  if (operation == 0x0c) {
-    const uint32_t value = locked && IsPermission(id) ? 0 : knobs_[id];
+  if (operation == kReadKnob) {
+    const uint32_t value = locked && IsPermission(id) ? 0 : knob(id);
     payload.push_back(0xabcd0000 | value);  // the upper half is undefined on silicon
     return 0;
   }
-  if (operation == 0x0d && request.size() > 3) {
-    if (locked || IsPermission(id)) return kInvalidState;
-    knobs_[id] = static_cast<uint16_t>(request[3]);
+  if (operation == kWriteKnob && request.size() > 3) {
+    const auto permission = static_cast<uint16_t>(id - 1);
+    const bool refused = IsPermission(permission) && knob(permission) == 0;
+    if (locked || refused || IsPermission(id)) return kInvalidState;
+    SetKnob(id, static_cast<uint16_t>(request[3]));
     return 0;
   }
   return kNotSupported;

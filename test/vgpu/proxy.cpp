@@ -103,8 +103,8 @@ T As(const Message& message) {
 // Addresses are the guest's, for the function's BARs have been placed by then. Only BAR0 is
 // modelled.
 std::optional<uint32_t> OffsetInBar0(const VirtualGpu& gpu, uint64_t address) {
-  const uint64_t base = gpu.bar(0);
-  if (address < base || address - base >= ConfigSpace::kBar0Size) return std::nullopt;
+  const uint64_t base = gpu.bar0();
+  if (address < base || address - base >= gpu.board().bar0_size) return std::nullopt;
   return static_cast<uint32_t>(address - base);
 }
 
@@ -142,7 +142,8 @@ void ServeProxy(VirtualGpu& gpu, UniqueFd socket) {
         break;
       }
       case Command::kDeviceReset:
-        break;  // QEMU's own reset of the machine, at power-on
+        gpu.BusReset();
+        break;
       case Command::kSyncSystemMemory:
       case Command::kSetIrqFd:
       case Command::kReturn:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/vgpu/virtual_gpu.h"
 
+#include <algorithm>
+
 namespace gpuhost::vgpu {
 namespace {
 
@@ -25,21 +27,21 @@ void VirtualGpu::Set(Fault fault, bool on) {
   else
     faults_.erase(fault);
   if (on && fault == Fault::kAsleepD3hot) config_.EnterD3hot();
-  if (on && fault == Fault::kNoFlr) config_.RemoveFlr();
   if (on && fault == Fault::kStaleQueue) fsp_.LeaveStale();
+  if (fault == Fault::kNoFlr) config_.OfferFlr(!on);
 }
 
 uint32_t VirtualGpu::ReadConfig(uint32_t offset, uint32_t size) {
   const std::lock_guard lock(mutex_);
   ++counters_.config_reads;
-  if (Has(Fault::kDead)) return size >= 4 ? kAllOnes : (1u << (8 * size)) - 1;
+  if (OffTheBus()) return kAllOnes >> (32 - 8 * std::clamp(size, 1u, 4u));
   return config_.Read(offset, size);
 }
 
 void VirtualGpu::WriteConfig(uint32_t offset, uint32_t size, uint32_t value) {
   const std::lock_guard lock(mutex_);
   ++counters_.config_writes;
-  if (config_.Write(offset, size, value)) Reset();
+  if (!OffTheBus() && config_.Write(offset, size, value)) Reset();
 }
 
 uint32_t VirtualGpu::ReadBar0(uint32_t offset) {
@@ -58,20 +60,32 @@ void VirtualGpu::WriteBar0(uint32_t offset, uint32_t value) {
   if (Answers() && board_.boot_status != 0 && Fsp::Owns(offset)) fsp_.Write(offset, value);
 }
 
-uint32_t VirtualGpu::bar(int index) const {
+uint32_t VirtualGpu::bar0() const {
   const std::lock_guard lock(mutex_);
-  return config_.bar(index);
+  return config_.bar(0);
 }
 
 absl::Status VirtualGpu::FunctionLevelReset() {
   const std::lock_guard lock(mutex_);
-  if (Has(Fault::kResetHangs)) return absl::DeadlineExceededError("the reset hangs");
   Reset();
+  if (Has(Fault::kResetHangs)) return absl::DeadlineExceededError("the reset hangs");
   return absl::OkStatus();
 }
 
+void VirtualGpu::BusReset() {
+  const std::lock_guard lock(mutex_);
+  if (config_.bar(0) == 0) return;
+  config_.Reset();
+  Reset();
+}
+
+bool VirtualGpu::OffTheBus() const {
+  return Has(Fault::kDead) || (Has(Fault::kResetHangs) && counters_.resets > 0);
+}
+
 bool VirtualGpu::Answers() const {
-  return !Has(Fault::kDead) && !died_ && config_.DecodesMemory() && config_.InD0();
+  const bool died = Has(Fault::kDeadAfterReset) && counters_.resets > 0;
+  return !OffTheBus() && !died && config_.DecodesMemory() && config_.InD0();
 }
 
 bool VirtualGpu::Booted() const {
@@ -84,7 +98,6 @@ void VirtualGpu::Reset() {
   ++counters_.resets;
   reset_at_ = clock_.Now();
   fsp_.Reset();
-  if (Has(Fault::kDeadAfterReset)) died_ = true;
   if (Has(Fault::kResetNoLatch)) return;
   const bool ppcie = fsp_.knob(kPpcie) != 0;
   if (board_.is_switch) {

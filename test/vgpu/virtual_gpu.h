@@ -27,15 +27,21 @@ class VirtualGpu {
 
   uint32_t ReadConfig(uint32_t offset, uint32_t size);
   void WriteConfig(uint32_t offset, uint32_t size, uint32_t value);
-  // BAR0; all ones while the device is dead, asleep or does not decode memory.
+  // BAR0; all ones while the device is dead, asleep or does not decode memory, and for 100 ms after
+  // a reset.
   uint32_t ReadBar0(uint32_t offset);
   void WriteBar0(uint32_t offset, uint32_t value);
-  // Where the bus has put a BAR.
-  uint32_t bar(int index) const;
+  // Where the bus has put BAR0; 0 before.
+  uint32_t bar0() const;
 
-  // What the kernel does for a write to `reset`: pending knobs become effective, the firmware
-  // boots.
+  // What the kernel does for a write to `reset`, which includes that it saves and restores the
+  // configuration: pending knobs become effective, the firmware boots. kDeadlineExceeded when the
+  // reset hangs.
   absl::Status FunctionLevelReset();
+  // The bus above is reset: as after a function-level reset, and the configuration is lost. Nothing
+  // happens to a function that nobody has configured yet: QEMU resets the bus when it starts, and
+  // this device was powered on long before.
+  void BusReset();
 
   uint16_t knob(uint16_t id) const;
   void SetKnob(uint16_t id, uint16_t value);
@@ -53,6 +59,7 @@ class VirtualGpu {
 
  private:
   bool Has(Fault fault) const { return faults_.contains(fault); }
+  bool OffTheBus() const;
   bool Answers() const;
   bool Booted() const;
   void Reset();
@@ -68,7 +75,6 @@ class VirtualGpu {
   Fsp fsp_;
   TimePoint reset_at_;
   uint32_t mode_word_ = 0;
-  bool died_ = false;
   bool forbid_writes_ = false;
   Counters counters_;
 };

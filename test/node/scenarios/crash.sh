@@ -4,18 +4,23 @@ node='--gpus 4 --boot-ms 200'
 guest() {
   vfio-manage bind --all
   RANDOM=20
-  interrupted=0
-  for round in $(seq 24); do
+  killed=0 arming=0 resetting=0
+  for round in $(seq 60); do
+    [ $killed -lt 24 ] || break
     mode=$([ $((round % 2)) = 1 ] && echo on || echo off)
-    switch "$mode" >/run/first.log 2>&1 &
+    cc-manager --standalone --once --mode "$mode" >/run/first.log 2>&1 &
     victim=$!
-    delay=$((RANDOM % 900))
+    delay=$((RANDOM % 600))
     sleep "$(printf '0.%03d' "$delay")"
-    kill -9 "$victim" 2>/dev/null && interrupted=$((interrupted + 1)) || true
+    kill -9 "$victim" 2>/dev/null && killed=$((killed + 1)) || true
     wait "$victim" 2>/dev/null || true
+    case $(cat /run/nvidia/gpuhost/cc-manager.json 2>/dev/null) in
+      *'"phase": "arming"'*) arming=$((arming + 1)) ;;
+      *'"phase": "resetting"'*) resetting=$((resetting + 1)) ;;
+    esac
     switch "$mode"
     expect "round $round, killed after $delay ms" "$mode $mode $mode $mode" "$(modes)"
   done
-  echo "interrupted $interrupted of 24"
-  [ "$interrupted" -ge 20 ]
+  echo "killed $killed times, $arming while arming, $resetting while resetting"
+  [ "$killed" = 24 ] && [ $((arming + resetting)) -gt 3 ]
 }

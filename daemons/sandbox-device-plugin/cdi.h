@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CDI specs: files by which container runtimes turn "nvidia.com/pgpu=0" into device nodes. Kata
+// reads all of them for every GPU pod and fails the pod on one bad file.
+// Source: container-device-interface SPEC.md, version 0.5.0.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemons/sandbox-device-plugin/inventory.h"
+#include "libgpuhost/base/host_fs.h"
+
+namespace gpuhost::sandbox_device_plugin {
+
+// nvidia.com-pgpu.yaml, the name that NVIDIA's plugin uses, so that its file is replaced: the same
+// device in two files is an error to CDI.
+std::string CdiFileName(std::string_view resource);
+
+// The spec. With groups it names /dev/vfio/<group> alone: one of Kata's two shims takes
+// /dev/vfio/vfio for a device.
+std::string RenderCdi(const Resource& resource);
+
+// Makes the spec of `resource` be in `directory`; a spec without devices is invalid, so then its
+// file is removed. A file that is right already is not touched.
+absl::Status WriteCdi(HostFs& fs, const std::string& directory, const Resource& resource);
+
+// Removes the specs that this program wrote, now or in an earlier life, for resources other than
+// these.
+absl::Status RemoveStaleCdi(HostFs& fs, const std::string& directory,
+                            const std::vector<Resource>& resources);
+
+}  // namespace gpuhost::sandbox_device_plugin
