@@ -7,6 +7,7 @@ namespace gpuhost::sandbox_device_plugin {
 
 std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<Unit>& present) {
   std::vector<Listed> after;
+  after.reserve(present.size() + before.size());
   for (const Unit& unit : present) after.push_back({unit, ""});
   for (const Listed& listed : before) {
     if (std::ranges::find(present, listed.unit.id, &Unit::id) != present.end()) continue;

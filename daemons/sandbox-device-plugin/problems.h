@@ -33,7 +33,8 @@ class Problems {
       service::Log(problem.level, problem.text,
                    {{"what", problem.subject}, {"reason", problem.reason}});
     }
-    before_ = std::exchange(now_, {});
+    before_.swap(now_);
+    now_.clear();
   }
 
  private:

@@ -106,7 +106,7 @@ class StandIn::Registry final : public v1beta1::Registration::Service {
     grpc::ClientContext context;
     Limit(context);
     v1beta1::DevicePluginOptions options;
-    const grpc::Status asked = follower->stub->GetDevicePluginOptions(&context, {}, &options);
+    grpc::Status asked = follower->stub->GetDevicePluginOptions(&context, {}, &options);
     if (!asked.ok()) return asked;
     Change([&] {
       Resource& entry = resources_[resource];
