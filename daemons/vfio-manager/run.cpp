@@ -27,7 +27,8 @@ int ExitCodeOf(const absl::Status& status) {
 
 void PrintPlan(const std::vector<DeviceOutcome>& outcomes) {
   for (const DeviceOutcome& outcome : outcomes) {
-    fmt::print("{}: {}\n", outcome.bdf, outcome.status.ok() ? "" : Text(outcome.status));
+    const bool nothing = outcome.status.ok() && outcome.steps.empty();
+    fmt::print("{}: {}\n", outcome.bdf, nothing ? "nothing to do" : Text(outcome.status));
     for (const vfio::Step& step : outcome.steps) fmt::print("  {}\n", vfio::ToString(step));
   }
 }
@@ -50,7 +51,7 @@ class Reporter {
 
   void Report(const absl::StatusOr<std::vector<DeviceOutcome>>& pass) {
     std::map<std::string, std::string> now;
-    if (!pass.ok()) now["machine"] = Text(pass.status());
+    if (!pass.ok()) now["all"] = Text(pass.status());
     for (const DeviceOutcome& outcome : pass.value_or(std::vector<DeviceOutcome>())) {
       now[outcome.bdf.ToString()] = Text(outcome.status);
     }
@@ -59,9 +60,9 @@ class Reporter {
       const auto before = last_.find(what);
       if (before != last_.end() && before->second == error) continue;
       if (error.empty())
-        Log(Level::kInfo, "bound to vfio-pci", {{"device", what}});
+        Log(Level::kInfo, "bound to vfio-pci", {{"bdf", what}});
       else
-        Log(Level::kError, "not bound", {{"device", what}, {"error", error}});
+        Log(Level::kError, "not bound", {{"bdf", what}, {"error", error}});
     }
     last_ = std::move(now);
     const absl::Status published =

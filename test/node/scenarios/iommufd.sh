@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# A kernel with iommufd: each GPU has a VFIO character device, and that is what is shown and offered.
+node='--gpus 2 --boot-ms 300 --kernel iommufd'
+ls "${XDG_CACHE_HOME:-$HOME/.cache}"/gpuhost/kernel/iommufd-*/vmlinuz >/dev/null 2>&1 ||
+  skip='its kernel is not built yet; ./dev node --kernel iommufd -- true does it in about ten minutes'
+guest() {
+  vfio-manage bind --all
+  output=$(gpuhostctl status)
+  echo "$output"
+  expect "both have one" 2 "$(grep -c '/dev/vfio/devices/vfio[01] ' <<<"$output")"
+  cdev=$(ls -d "/sys/bus/pci/devices/$(bdf 1)/vfio-dev/"*)
+  exec 9<>"/dev/vfio/devices/$(basename "$cdev")"
+  fails 3 switch on
+  expect_text "its holder is named" "$(bdf 1): in use by bash \(pid $$\)" "$output"
+  exec 9>&-
+  switch on
+  expect "switched" "on on" "$(modes)"
+
+  mkdir -p /var/lib/kubelet/device-plugins /var/run/cdi
+  sandbox-device-plugin &
+  plugin=$!
+  output=$(kubelet-stand-in --dir /var/lib/kubelet/device-plugins --until-devices 2 --allocate nvidia.com/pgpu=2 --timeout 60)
+  echo "$output"
+  expect_text "character devices are handed out" '/dev/vfio/devices/vfio1 as' "$output"
+  kill $plugin
+  wait $plugin
+}
