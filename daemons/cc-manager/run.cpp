@@ -17,7 +17,7 @@ using service::Level;
 using service::Log;
 
 constexpr Duration kLookAgain = std::chrono::minutes(5);
-constexpr Duration kRetry = std::chrono::seconds(30);
+constexpr Duration kFirstRetry = std::chrono::seconds(30);  // doubled until it is kLookAgain
 
 int ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return service::kDone;
@@ -50,10 +50,13 @@ void LogOutcome(const cc::Outcome& outcome, const Options& options, Duration tot
        {"reset", fmt::format("{:.3f}", Seconds(outcome.timing.reset))}});
 }
 
-absl::Status Pass(const gpu::Host& host, const Options& options, TimePoint start) {
+// What stood in the way already in the pass before is not told again.
+absl::Status Pass(const gpu::Host& host, const Options& options, TimePoint start,
+                  const absl::Status& before) {
   const auto outcome = Apply(host, options);
   if (!outcome.ok()) {
-    Log(Level::kError, "nothing changed", {{"error", outcome.status()}});
+    Log(outcome.status() == before ? Level::kDebug : Level::kError, "nothing changed",
+        {{"error", outcome.status()}});
     return outcome.status();
   }
   LogOutcome(*outcome, options, host.clock.Now() - start);
@@ -80,7 +83,7 @@ int PrintPlan(const gpu::Host& host, const Options& options) {
 }
 
 int RunOnce(const gpu::Host& host, const Options& options, TimePoint start) {
-  return ExitCodeOf(Pass(host, options, start));
+  return ExitCodeOf(Pass(host, options, start, absl::OkStatus()));
 }
 
 int RunDaemon(const gpu::Host& host, const Options& options, TimePoint start) {
@@ -91,17 +94,20 @@ int RunDaemon(const gpu::Host& host, const Options& options, TimePoint start) {
     Log(Level::kError, "cannot start", {{"error", status}});
     return service::kFailed;
   }
-  absl::Status last = Pass(host, options, start);
+  absl::Status last = Pass(host, options, start, absl::OkStatus());
+  Duration retry = kFirstRetry;
   while (true) {
     service::Notify(last.ok()
                         ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(options.mode))
                         : fmt::format("READY=1\nSTATUS=failed: {}", Text(last)));
     const auto readable =
-        service::WaitReadable({stop->fd(), monitor->fd()}, last.ok() ? kLookAgain : kRetry);
+        service::WaitReadable({stop->fd(), monitor->fd()}, last.ok() ? kLookAgain : retry);
     if (readable[0]) break;
     monitor->Drain();
-    const bool retry = !last.ok() && !readable[1];
-    if (retry || Differs(host, options.mode)) last = Pass(host, options, host.clock.Now());
+    const bool due = !last.ok() && !readable[1];
+    if (due) retry = std::min(2 * retry, kLookAgain);
+    if (due || Differs(host, options.mode)) last = Pass(host, options, host.clock.Now(), last);
+    if (last.ok()) retry = kFirstRetry;
   }
   service::Notify("STOPPING=1");
   Log(Level::kInfo, "stopping; modes stay as they are");

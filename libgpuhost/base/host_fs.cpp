@@ -19,7 +19,6 @@ namespace {
 
 constexpr size_t kMaxFile = 4u << 20;
 
-// Opened read-write for nothing: sysfs attributes are often mode 0200.
 absl::Status WriteOnce(int fd, std::string_view text, const std::string& what) {
   const ssize_t done = ::write(fd, text.data(), text.size());
   if (done < 0) return ErrnoStatus(errno, what);
