@@ -6,7 +6,7 @@
 namespace gpuhost::gpu {
 namespace {
 
-constexpr Duration kPoll = std::chrono::milliseconds(5);
+constexpr Duration kPoll = std::chrono::milliseconds(10);
 constexpr uint32_t kFspStatus = 0x8f0320;  // four scratch words that the FSP leaves on failure
 constexpr uint32_t kDead = 0xffffffff;
 
