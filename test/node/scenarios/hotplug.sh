@@ -2,28 +2,20 @@
 # Daemons beside each other: GPUs are bound and then switched, and one that leaves the bus and comes
 # back is bound again without a restart.
 node='--gpus 2 --boot-ms 300'
-eventually() {  # COMMAND...: true within 20 s
-  for _ in $(seq 200); do
-    "$@" && return
-    sleep 0.1
-  done
-  return 1
-}
 both_bound() { [ "$(drivers)" = "vfio-pci vfio-pci" ]; }
 both_on() { [ "$(modes)" = "on on" ]; }
 guest() {
   vfio-manager run --all &
   vfio=$!
-  eventually both_bound
+  eventually "both are bound" both_bound
   cc-manager --standalone --mode on &
   cc=$!
-  eventually both_on
+  eventually "both are on" both_on
   second=$(bdf 1)
   echo 1 >"/sys/bus/pci/devices/$second/remove"
   expect "one is left" vfio-pci "$(drivers)"
   echo 1 >/sys/bus/pci/rescan
-  eventually both_bound
-  expect "what came is bound" "vfio-pci vfio-pci" "$(drivers)"
+  eventually "what came is bound" both_bound
   kill $vfio $cc
   wait $vfio
   wait $cc

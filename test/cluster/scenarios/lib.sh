@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# What scenarios on the cluster share.
+
+# fake_gpus COUNT: the machine's PCI devices give way to GPUs that look as if they were on vfio-pci.
+fake_gpus() {
+  local devices index group
+  devices=$(mktemp -d)
+  mkdir -p /dev/vfio
+  [ -e /dev/vfio/vfio ] || mknod /dev/vfio/vfio c 1 3
+  for index in $(seq "$1"); do
+    group=$((40 + index))
+    local directory=$devices/0000:$group:00.0
+    mkdir -p "$directory/power"
+    echo 0x10de >"$directory/vendor"
+    echo 0x2331 >"$directory/device"
+    echo 0x030200 >"$directory/class"
+    echo 0x10de >"$directory/subsystem_vendor"
+    echo 0x1626 >"$directory/subsystem_device"
+    echo 0 >"$directory/numa_node"
+    echo vfio-pci >"$directory/driver_override"
+    ln -s ../../drivers/vfio-pci "$directory/driver"
+    ln -s "../../../../kernel/iommu_groups/$group" "$directory/iommu_group"
+    mknod "/dev/vfio/$group" c 1 3
+  done
+  mount --bind "$devices" /sys/bus/pci/devices
+}
+
+allocatable() { kubectl get node "$CLUSTER_NODE" -o "jsonpath={.status.allocatable.nvidia\.com/$1}"; }
+allocatable_is() { [ "$(allocatable "$1")" = "$2" ]; }
+
+# pod NAME COUNT: a pod that asks for so many nvidia.com/pgpu and prints the devices that it got.
+pod() {
+  kubectl apply -f - <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: $1}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: $CLUSTER_IMAGE
+    imagePullPolicy: Never
+    command: [sh, -c, "ls /dev/vfio; sleep 1000"]
+    resources: {limits: {nvidia.com/pgpu: "$2"}}
+YAML
+}
+phase_is() { [ "$(kubectl get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }

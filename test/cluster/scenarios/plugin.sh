@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# The real kubelet takes the plugin's devices, hands them to pods, and finds the plugin again after its
+# own restart.
+cluster=''
+guest() {
+  fake_gpus 3
+  sandbox-device-plugin &
+  plugin=$!
+  eventually "three GPUs are allocatable" allocatable_is pgpu 3
+
+  pod two 2
+  eventually "a pod with two of them runs" phase_is two Running
+  got=$(kubectl logs two | xargs)
+  expect_text "it sees two groups and the container node" '^4[1-3] 4[1-3] vfio$' "$got"
+  pod four 4
+  eventually "one that asks for more than there are waits" phase_is four Pending
+  pod one 1
+  eventually "the third goes to another pod" phase_is one Running
+  rest=$(kubectl logs one | xargs)
+  expect "each GPU has one pod" "41 42 43" "$(tr ' ' '\n' <<<"$got $rest" | grep -v vfio | sort | xargs)"
+
+  cluster-part stop kubelet
+  expect "the plugin lives on" yes "$(kill -0 $plugin && echo yes)"
+  cluster-part start kubelet
+  eventually "its socket is new" test -S /var/lib/kubelet/device-plugins/kubelet.sock
+  kubectl delete pod two one four --wait=false
+  pod again 3
+  eventually "after a restart of the kubelet a pod gets all three" phase_is again Running
+  expect "which are all" "41 42 43 vfio" "$(kubectl logs again | xargs)"
+
+  kill $plugin
+  wait $plugin
+  eventually "without plugin nothing is allocatable" allocatable_is pgpu 0
+}
