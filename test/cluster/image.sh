@@ -7,9 +7,9 @@ cache=$(mkdir -p "$1" && readlink -f "$1")
 name=localhost/gpuhost-bench:1
 die() { printf 'image: %s\n' "$*" >&2; exit 1; }
 
-archive=$cache/image-$(sha256sum /bin/busybox "$0" | sha256sum | cut -c1-12).tar
+archive=$cache/image-$(cat /bin/busybox "$0" | sha256sum | cut -c1-12).tar
 if [ ! -f "$archive" ]; then
-  exec 9>"$cache/lock"
+  exec 9>"$cache/image.lock"
   flock 9
   storage() { buildah --root "$cache/image" --runroot "$cache/image-run" --storage-driver vfs "$@"; }
   log=$cache/image.log

@@ -7,7 +7,7 @@ import sys
 
 MAX_LINES = 400
 SPDX = "SPDX-License-Identifier: Apache-2.0"
-UNMARKED = {"LICENSE", "README.md", ".gitignore"}  # files that carry no comment of their own
+UNMARKED = {"go.sum", "LICENSE", "README.md", ".gitignore"}  # files that carry no comment of their own
 
 
 def tracked():

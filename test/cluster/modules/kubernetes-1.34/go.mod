@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-module gpuhost/test/cluster/kubernetes
+module gpuhost/test/cluster/kubernetes-1.34
 
 go 1.24.0
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-module gpuhost/test/cluster/kubernetes
+module gpuhost/test/cluster/kubernetes-1.37
 
 go 1.26.0
 
