@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/cc-manager/options.h"
 #include "daemons/cc-manager/run.h"
+#include "daemons/common/kube/curl_client.h"
+#include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/log.h"
 #include "libgpuhost/gpu/bar0.h"
 
@@ -17,7 +19,13 @@ int main(int argc, char** argv) {
   HostFs fs(options.root);
   gpu::Bar0Source registers(fs);
   const gpu::Host host{fs, clock, registers};
-  if (options.dry_run) return cc_manager::PrintPlan(host, options);
-  return options.once ? cc_manager::RunOnce(host, options, start)
-                      : cc_manager::RunDaemon(host, options, start);
+  kube::CurlClient http;
+  const auto target = cc_manager::MakeTarget(fs, http, options);
+  if (!target.ok()) {
+    service::Log(service::Level::kError, "cannot start", {{"error", target.status()}});
+    return service::kUsage;
+  }
+  if (options.dry_run) return cc_manager::PrintPlan(host, **target, options.force);
+  return options.once ? cc_manager::RunOnce(host, **target, options.force, start)
+                      : cc_manager::RunDaemon(host, **target, options.force, start);
 }

@@ -50,28 +50,28 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveGpus(const gpu::Host& host) 
   return seen;
 }
 
-absl::StatusOr<cc::Outcome> Apply(const gpu::Host& host, const Options& options) {
+absl::StatusOr<cc::Outcome> Apply(const gpu::Host& host, cc::Mode mode, bool force) {
   GPUHOST_ASSIGN(const auto seen, ObserveGpus(host));
-  GPUHOST_TRY(cc::Admit(seen, options.mode, {.force = options.force}));
+  GPUHOST_TRY(cc::Admit(seen, mode, {.force = force}));
   const auto publish = [&](std::string_view phase, std::span<const cc::DeviceResult> devices) {
-    PublishPhase(host.fs, phase, options.mode, devices);
+    PublishPhase(host.fs, phase, mode, devices);
   };
-  cc::Outcome outcome = cc::ChangeMode(host, seen, options.mode, publish);
+  cc::Outcome outcome = cc::ChangeMode(host, seen, mode, publish);
   publish(outcome.status.ok() ? "steady" : "failed", outcome.devices);
   return outcome;
 }
 
-absl::StatusOr<std::string> DescribePlan(const gpu::Host& host, const Options& options) {
+absl::StatusOr<std::string> DescribePlan(const gpu::Host& host, cc::Mode mode, bool force) {
   GPUHOST_ASSIGN(const auto seen, ObserveGpus(host));
-  GPUHOST_TRY(cc::Admit(seen, options.mode, {.force = options.force}));
+  GPUHOST_TRY(cc::Admit(seen, mode, {.force = force}));
   std::string text;
   for (const cc::Observation& gpu : seen) {
-    if (!cc::TakesPart(gpu, options.mode)) {
+    if (!cc::TakesPart(gpu, mode)) {
       text += fmt::format("{}: nothing to do\n", gpu.device.bdf);
     } else if (!gpu.state.ok()) {
       text += fmt::format("{}: mode unknown ({})\n", gpu.device.bdf, Text(gpu.state.status()));
     } else {
-      text += ToString(cc::PlanDevice(gpu.device.bdf, *gpu.state, options.mode)) + "\n";
+      text += ToString(cc::PlanDevice(gpu.device.bdf, *gpu.state, mode)) + "\n";
     }
   }
   return text;

@@ -9,10 +9,13 @@
 namespace gpuhost::cc_manager {
 
 struct Options {
-  cc::Mode mode = cc::Mode::kOff;
-  bool once = false;     // one pass, then exit
-  bool dry_run = false;  // print the plan, change nothing
-  bool force = false;    // also GPUs that are in use
+  bool standalone = false;        // without Kubernetes
+  cc::Mode mode = cc::Mode::kOn;  // with Kubernetes: of a node without label
+  std::string node_name;
+  std::string kubeconfig;  // empty: the pod's service account, else $KUBECONFIG
+  bool once = false;       // one pass, then exit
+  bool dry_run = false;    // print the plan, change nothing
+  bool force = false;      // also GPUs that are in use
   std::string root = "/";
   bool verbose = false;
 };

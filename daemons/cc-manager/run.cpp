@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "daemons/cc-manager/manager.h"
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/notify.h"
@@ -19,16 +20,11 @@ using service::Log;
 constexpr Duration kLookAgain = std::chrono::minutes(5);
 constexpr Duration kFirstRetry = std::chrono::seconds(30);  // doubled until it is kLookAgain
 
-int ExitCodeOf(const absl::Status& status) {
-  if (status.ok()) return service::kDone;
-  return absl::IsNotFound(status) ? service::kImpossible : service::kFailed;
-}
-
 std::string Name(const std::optional<cc::State>& state) {
   return state ? std::string(cc::ToString(*state)) : "unknown";
 }
 
-void LogOutcome(const cc::Outcome& outcome, const Options& options, Duration total) {
+void LogOutcome(const cc::Outcome& outcome, cc::Mode mode, Duration total) {
   for (const cc::DeviceResult& gpu : outcome.devices) {
     const auto level = gpu.status.ok() ? Level::kInfo : Level::kError;
     const std::string_view text = !gpu.status.ok() ? "not switched"
@@ -42,7 +38,7 @@ void LogOutcome(const cc::Outcome& outcome, const Options& options, Duration tot
   }
   Log(outcome.status.ok() ? Level::kInfo : Level::kError,
       outcome.status.ok() ? "all GPUs are in the mode" : "not all GPUs are in the mode",
-      {{"mode", cc::ToString(options.mode)},
+      {{"mode", cc::ToString(mode)},
        {"gpus", outcome.devices.size()},
        {"seconds", fmt::format("{:.3f}", Seconds(total))},
        {"open", fmt::format("{:.3f}", Seconds(outcome.timing.open))},
@@ -50,17 +46,41 @@ void LogOutcome(const cc::Outcome& outcome, const Options& options, Duration tot
        {"reset", fmt::format("{:.3f}", Seconds(outcome.timing.reset))}});
 }
 
-// What stood in the way already in the pass before is not told again.
-absl::Status Pass(const gpu::Host& host, const Options& options, TimePoint start,
-                  const absl::Status& before) {
-  const auto outcome = Apply(host, options);
-  if (!outcome.ok()) {
-    Log(outcome.status() == before ? Level::kDebug : Level::kError, "nothing changed",
-        {{"error", outcome.status()}});
-    return outcome.status();
+struct Result {
+  absl::Status status;           // OK: all GPUs are in the mode, and the target has been told
+  std::optional<cc::Mode> mode;  // empty: nobody could say which one is wanted
+  bool no_gpus = false;          // so there is nothing to switch and nothing to tell
+};
+
+int ExitCodeOf(const Result& result) {
+  if (result.no_gpus) return service::kImpossible;
+  return result.status.ok() ? service::kDone : service::kFailed;
+}
+
+// One pass: learn the mode, change, report. An error that the pass before had too is not told
+// again.
+Result Pass(const gpu::Host& host, Target& target, bool force, TimePoint start,
+            const absl::Status& before) {
+  const auto log = [&before](std::string_view text, const absl::Status& error) {
+    Log(error == before ? Level::kDebug : Level::kError, text, {{"error", error}});
+  };
+  const auto mode = target.Wanted();
+  if (!mode.ok()) {
+    log("wanted mode not known, nothing changed", mode.status());
+    if (absl::IsInvalidArgument(mode.status())) target.Report(std::nullopt).IgnoreError();
+    return {.status = mode.status()};
   }
-  LogOutcome(*outcome, options, host.clock.Now() - start);
-  return outcome->status;
+  const auto outcome = Apply(host, *mode, force);
+  if (outcome.ok()) {
+    LogOutcome(*outcome, *mode, host.clock.Now() - start);
+  } else {
+    log("nothing changed", outcome.status());
+    if (absl::IsNotFound(outcome.status())) return {outcome.status(), *mode, true};
+  }
+  const absl::Status status = outcome.ok() ? outcome->status : outcome.status();
+  const absl::Status told = target.Report(status.ok() ? std::optional(*mode) : std::nullopt);
+  if (!told.ok()) log("state not reported", told);
+  return {status.ok() ? told : status, *mode};
 }
 
 // A GPU that is asleep or booting is left in peace; it was in the mode when it was last awake.
@@ -73,20 +93,23 @@ bool Differs(const gpu::Host& host, cc::Mode mode) {
 
 }  // namespace
 
-int PrintPlan(const gpu::Host& host, const Options& options) {
-  const auto plan = DescribePlan(host, options);
-  if (plan.ok())
+int PrintPlan(const gpu::Host& host, Target& target, bool force) {
+  const auto mode = target.Wanted();
+  const auto plan =
+      mode.ok() ? DescribePlan(host, *mode, force) : absl::StatusOr<std::string>(mode.status());
+  if (plan.ok()) {
     fmt::print("{}", *plan);
-  else
-    Log(Level::kError, "nothing to plan", {{"error", plan.status()}});
-  return ExitCodeOf(plan.status());
+    return service::kDone;
+  }
+  Log(Level::kError, "nothing to plan", {{"error", plan.status()}});
+  return mode.ok() && absl::IsNotFound(plan.status()) ? service::kImpossible : service::kFailed;
 }
 
-int RunOnce(const gpu::Host& host, const Options& options, TimePoint start) {
-  return ExitCodeOf(Pass(host, options, start, absl::OkStatus()));
+int RunOnce(const gpu::Host& host, Target& target, bool force, TimePoint start) {
+  return ExitCodeOf(Pass(host, target, force, start, absl::OkStatus()));
 }
 
-int RunDaemon(const gpu::Host& host, const Options& options, TimePoint start) {
+int RunDaemon(const gpu::Host& host, Target& target, bool force, TimePoint start) {
   auto stop = service::StopSignal::Block();
   auto monitor = pci::Monitor::Open();
   for (const absl::Status& status : {stop.status(), monitor.status()}) {
@@ -94,20 +117,22 @@ int RunDaemon(const gpu::Host& host, const Options& options, TimePoint start) {
     Log(Level::kError, "cannot start", {{"error", status}});
     return service::kFailed;
   }
-  absl::Status last = Pass(host, options, start, absl::OkStatus());
+  Result last = Pass(host, target, force, start, absl::OkStatus());
   Duration retry = kFirstRetry;
   while (true) {
-    service::Notify(last.ok()
-                        ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(options.mode))
-                        : fmt::format("READY=1\nSTATUS=failed: {}", Text(last)));
+    service::Notify(last.status.ok()
+                        ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(*last.mode))
+                        : fmt::format("READY=1\nSTATUS=failed: {}", Text(last.status)));
     const auto readable =
-        service::WaitReadable({stop->fd(), monitor->fd()}, last.ok() ? kLookAgain : retry);
+        service::WaitReadable({stop->fd(), monitor->fd()}, last.status.ok() ? kLookAgain : retry);
     if (readable[0]) break;
     monitor->Drain();
-    const bool due = !last.ok() && !readable[1];
+    const bool due = !last.status.ok() && !readable[1];
     if (due) retry = std::min(2 * retry, kLookAgain);
-    if (due || Differs(host, options.mode)) last = Pass(host, options, host.clock.Now(), last);
-    if (last.ok()) retry = kFirstRetry;
+    if (due || (last.mode && Differs(host, *last.mode))) {
+      last = Pass(host, target, force, host.clock.Now(), last.status);
+    }
+    if (last.status.ok()) retry = kFirstRetry;
   }
   service::Notify("STOPPING=1");
   Log(Level::kInfo, "stopping; modes stay as they are");

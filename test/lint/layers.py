@@ -11,6 +11,9 @@ ONLY_IN = {
     "pci/pci.h": ["libgpuhost/pci/names.cpp"],
     "libudev.h": ["libgpuhost/pci/monitor.cpp"],
     "CLI/CLI.hpp": ["daemons/*/options.cpp", "test/*/options.cpp"],
+    "curl/curl.h": ["daemons/common/kube/curl_client.cpp"],
+    "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp"],
+    "httplib.h": ["test/apiserver/scripted_api_server.cpp"],
     "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*"],
 }
 
@@ -40,6 +43,8 @@ def violation(path, include, table):
             return "a daemon knows no other daemon"
         if own == "common" and target[0] == "libgpuhost" and target[1] != "base":
             return "daemons/common uses base alone"
+        if own == "common" and target[:2] == ["daemons", "common"] and target[2] != path.parts[2]:
+            return "the folders of daemons/common do not know each other"
     patterns = ONLY_IN.get(include)
     if patterns and not any(path.match(p) for p in patterns):
         return f"only {', '.join(patterns)} may include it"

@@ -15,8 +15,9 @@ using cc::Mode;
 
 namespace {
 
-int Run(fake::Machine& machine, const cc_manager::Options& options) {
-  return cc_manager::RunOnce(machine.host(), options, machine.clock.Now());
+int Run(fake::Machine& machine, Mode mode, bool force = false) {
+  cc_manager::FixedTarget target(mode);
+  return cc_manager::RunOnce(machine.host(), target, force, machine.clock.Now());
 }
 
 std::vector<gpuhostctl::Row> Status(fake::Machine& machine, bool ask = false) {
@@ -27,7 +28,7 @@ std::vector<gpuhostctl::Row> Status(fake::Machine& machine, bool ask = false) {
 
 TEST_CASE("cc-manager switches all GPUs and publishes what it did") {
   fake::Machine machine(4);
-  CHECK(Run(machine, {.mode = Mode::kOn}) == service::kDone);
+  CHECK(Run(machine, Mode::kOn) == service::kDone);
   for (size_t i = 0; i < machine.size(); ++i) CHECK((machine.gpu(i).mode_word() & 3) == 1);
 
   const auto document = service::ReadStatusDocument(machine.kernel, "cc-manager");
@@ -44,44 +45,44 @@ TEST_CASE("cc-manager switches all GPUs and publishes what it did") {
 TEST_CASE("a GPU in use refuses the change and nothing is touched") {
   fake::Machine machine(2);
   machine.HoldOpen(1, 4711, "qemu-system-x86");
-  CHECK(Run(machine, {.mode = Mode::kOn}) == service::kFailed);
+  CHECK(Run(machine, Mode::kOn) == service::kFailed);
   CHECK(machine.kernel.writes().empty());
   CHECK(machine.gpu(0).counters().bar_writes == 0);
   CHECK(machine.gpu(1).counters().bar_writes == 0);
-  CHECK(Run(machine, {.mode = Mode::kOn, .force = true}) == service::kDone);
+  CHECK(Run(machine, Mode::kOn, /*force=*/true) == service::kDone);
 }
 
 TEST_CASE("a GPU in use that is in the mode already is not spoken to") {
   fake::Machine machine(2);
-  REQUIRE(Run(machine, {.mode = Mode::kOn}) == service::kDone);
+  REQUIRE(Run(machine, Mode::kOn) == service::kDone);
   const auto before = machine.gpu(1).counters();
   machine.HoldOpen(1, 4711, "qemu-system-x86");
-  CHECK(Run(machine, {.mode = Mode::kOn}) == service::kDone);
+  CHECK(Run(machine, Mode::kOn) == service::kDone);
   CHECK(machine.gpu(1).counters().bar_writes == before.bar_writes);
   CHECK(machine.gpu(1).counters().config_writes == before.config_writes);
 }
 
 TEST_CASE("a machine without GPUs, a dead GPU and missing attributes are one line and no change") {
   fake::Machine none(0);
-  CHECK(Run(none, {.mode = Mode::kOff}) == service::kImpossible);
+  CHECK(Run(none, Mode::kOff) == service::kImpossible);
 
   fake::Machine dead(2);
   dead.gpu(0).Set(vgpu::Fault::kDead);
-  CHECK(Run(dead, {.mode = Mode::kOn}) == service::kFailed);
+  CHECK(Run(dead, Mode::kOn) == service::kFailed);
   CHECK(dead.gpu(1).counters().bar_writes == 0);
 
   fake::Machine bare(2);
   for (const char* name : {"numa_node", "driver_override"}) {
     bare.root.Remove("/sys/bus/pci/devices/0000:01:00.0/" + std::string(name));
   }
-  CHECK(Run(bare, {.mode = Mode::kOn}) == service::kDone);
+  CHECK(Run(bare, Mode::kOn) == service::kDone);
   bare.root.Remove("/sys/bus/pci/devices/0000:01:00.0/reset_method");
-  CHECK(Run(bare, {.mode = Mode::kOff}) == service::kFailed);
+  CHECK(Run(bare, Mode::kOff) == service::kFailed);
 }
 
 TEST_CASE("a plan is printed without touching anything") {
   fake::Machine machine(2);
-  const auto plan = cc_manager::DescribePlan(machine.host(), {.mode = Mode::kOn});
+  const auto plan = cc_manager::DescribePlan(machine.host(), Mode::kOn, /*force=*/false);
   REQUIRE(plan.ok());
   CHECK(plan->find("0000:02:00.0: knob-2=0") != std::string::npos);
   CHECK(machine.gpu(0).counters().bar_writes == 0);
@@ -90,7 +91,7 @@ TEST_CASE("a plan is printed without touching anything") {
 
 TEST_CASE("gpuhostctl shows what is there and writes nothing") {
   fake::Machine machine(2);
-  REQUIRE(Run(machine, {.mode = Mode::kDevtools}) == service::kDone);
+  REQUIRE(Run(machine, Mode::kDevtools) == service::kDone);
   machine.HoldOpen(0, 12, "qemu");
   machine.gpu(1).Set(vgpu::Fault::kDead);
   machine.gpu(0).ForbidBarWrites(true);

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the API server is and how to prove who we are. Tokens and certificates rotate, so this is
+// read anew for each request and never kept.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <string>
+
+#include "libgpuhost/base/host_fs.h"
+
+namespace gpuhost::kube {
+
+struct Endpoint {
+  std::string server;           // "https://10.0.0.1:6443", without a slash at the end
+  std::string ca_pem;           // authorities that may vouch for it; empty: those of the system
+  std::string server_name;      // to be found in its certificate; empty: the host of `server`
+  std::string proxy;            // empty: as the environment says (HTTPS_PROXY, NO_PROXY)
+  std::string certificate_pem;  // ours, with its key; empty: none
+  std::string key_pem;
+  std::string token;  // bearer token; empty: none
+};
+
+// Which of the two ways in to take.
+struct Access {
+  std::string kubeconfig;    // a path; wins where it was asked for by name
+  std::string service_host;  // $KUBERNETES_SERVICE_HOST, set in every pod
+  std::string service_port;  // $KUBERNETES_SERVICE_PORT
+};
+
+// From the environment of this process: `kubeconfig` if not empty, else the pod's service account,
+// else $KUBECONFIG. kInvalidArgument when there is none of them.
+absl::StatusOr<Access> FindAccess(const std::string& kubeconfig);
+
+// `own` is the file system of this process, not that of the host: a container brings its service
+// account along. Errors name the file: kNotFound, kPermissionDenied, and kInvalidArgument for what
+// cannot be used.
+absl::StatusOr<Endpoint> LoadEndpoint(const HostFs& own, const Access& access);
+
+// The service account that Kubernetes mounts into each pod.
+// Source: Kubernetes documentation, "Accessing the API from a Pod".
+absl::StatusOr<Endpoint> LoadServiceAccount(const HostFs& own, const std::string& host,
+                                            const std::string& port);
+
+// The current context of a kubeconfig file: CA, client certificate, token or token file, as paths
+// (relative ones start at the file's directory) or as data. Refused with a text that says what to
+// use instead: no verification of the server, passwords, exec and auth-provider plugins, plain
+// http. Source: Kubernetes API reference, kubeconfig (v1).
+absl::StatusOr<Endpoint> LoadKubeconfig(const HostFs& own, const std::string& path);
+
+}  // namespace gpuhost::kube

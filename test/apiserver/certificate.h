@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <memory>
+#include <string>
+
+namespace gpuhost::apiserver {
+
+// A fresh key with a certificate for 127.0.0.1 that vouches for itself, for one day.
+struct Certificate {
+  Certificate();
+
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key;
+  std::unique_ptr<X509, decltype(&X509_free)> x509;
+  std::string pem;
+};
+
+}  // namespace gpuhost::apiserver
