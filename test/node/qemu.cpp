@@ -22,6 +22,7 @@ std::string KernelCommandLine(const Options& options, const Wiring& wiring) {
   line += options.iommu ? " intel_iommu=on iommu=pt" : " intel_iommu=off";
   line += fmt::format(" gpuhost.run={}", wiring.run_directory);
   if (options.shell) line += " gpuhost.shell=1";
+  if (options.network) line += " gpuhost.network=1";
   return line;
 }
 
@@ -43,6 +44,8 @@ std::vector<std::string> QemuArguments(const Options& options, const Wiring& wir
   add("-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap");
   if (options.iommu) add("-device", "intel-iommu,intremap=on,caching-mode=on");
 
+  if (options.network)
+    add("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=");
   add("-chardev", options.shell ? "stdio,id=console,signal=off"
                                 : fmt::format("file,id=console,path={}", wiring.console));
   add("-serial", "chardev:console", "-device", "virtio-serial-pci");

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# cc-manager on a virtual node with two GPUs: reads its node's label from the real API server, with the
+# rights that the GPU Operator grants it and no others, and answers with the state labels.
+cluster='--no-kubelet'
+guest() {
+  kubectl create namespace gpu-operator
+  kubectl create serviceaccount nvidia-cc-manager --namespace gpu-operator
+  kubectl apply -f - <<YAML
+apiVersion: v1
+kind: Node
+metadata: {name: gpu-node, labels: {zone: a}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: nvidia-cc-manager}
+rules:
+- {apiGroups: [""], resources: [nodes], verbs: [get, list, patch, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: nvidia-cc-manager}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nvidia-cc-manager}
+subjects: [{kind: ServiceAccount, name: nvidia-cc-manager, namespace: gpu-operator}]
+YAML
+  kubectl create serviceaccount reader
+  kubectl create clusterrole reader --verb=get --resource=nodes
+  kubectl create clusterrolebinding reader --clusterrole=reader --serviceaccount=default:reader
+  account=$(cluster-kubeconfig service-account gpu-operator nvidia-cc-manager)
+  reader=$(cluster-kubeconfig service-account default reader)
+  # The node's root is this machine's, seen from here: the same paths lead to the same files.
+  export KUBECONFIG account reader
+  declare -pf labels label expect expect_text fails on_the_node >"$CLUSTER_RUN/on-the-node"
+  declare -px KUBECONFIG account reader >>"$CLUSTER_RUN/on-the-node"
+  ./dev node --gpus 2 --network --path "$(dirname "$(command -v kubectl)")" -- \
+    bash -ec ". $CLUSTER_RUN/on-the-node; on_the_node"
+}
+
+labels() { kubectl get node gpu-node -o go-template='{{range $k, $v := .metadata.labels}}{{$k}}={{$v}} {{end}}'; }
+label() { kubectl label node gpu-node --overwrite "$@"; }
+
+on_the_node() {
+  manage() { NODE_NAME=gpu-node cc-manager --once --kubeconfig "$account" "$@"; }
+  vfio-manage bind --all
+  expect "no label, no confidential host: off" 0 "$(manage >&2; echo $?)"
+  expect_text "and so the labels" 'cc.mode.state=off nvidia.com/cc.ready.state=false zone=a' "$(labels)"
+
+  label nvidia.com/cc.mode=on
+  manage
+  expect "both GPUs are on" 2 "$(gpuhostctl status | grep -c ' on ')"
+  expect "the state labels say so, the others stay" \
+    "nvidia.com/cc.mode=on nvidia.com/cc.mode.state=on nvidia.com/cc.ready.state=true zone=a " "$(labels)"
+
+  label nvidia.com/cc.mode=always
+  fails 3 manage
+  expect_text "what can be asked for is said" "'always'.*off, on, devtools" "$output"
+  expect_text "not ready" 'cc.mode.state=failed nvidia.com/cc.ready.state= ' "$(labels)"
+  expect "nothing has changed" 2 "$(gpuhostctl status | grep -c ' on ')"
+
+  label nvidia.com/cc.mode=devtools
+  account=$reader fails 3 manage
+  expect_text "the missing right is named" 'cannot patch resource \\"nodes\\"' "$output"
+  manage
+  expect_text "with it, all is told" 'cc.mode.state=devtools nvidia.com/cc.ready.state= ' "$(labels)"
+}
