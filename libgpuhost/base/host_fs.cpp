@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -85,6 +86,17 @@ absl::StatusOr<std::string> HostFs::ReadLink(std::string_view path) const {
 absl::StatusOr<std::string> HostFs::LinkName(std::string_view path) const {
   GPUHOST_ASSIGN(const std::string target, ReadLink(path));
   return target.substr(target.rfind('/') + 1);
+}
+
+absl::StatusOr<std::string> HostFs::CharacterDevice(std::string_view path) const {
+  struct stat found {};
+  if (::stat(Resolve(path).c_str(), &found) != 0) {
+    return ErrnoStatus(errno, fmt::format("stat {}", path));
+  }
+  if (!S_ISCHR(found.st_mode)) {
+    return Error(absl::StatusCode::kNotFound, "{} is no character device", path);
+  }
+  return fmt::format("{}:{}", major(found.st_rdev), minor(found.st_rdev));
 }
 
 absl::StatusOr<std::vector<std::string>> HostFs::List(std::string_view path) const {

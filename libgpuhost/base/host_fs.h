@@ -36,6 +36,9 @@ class HostFs {
   absl::StatusOr<std::string> ReadLink(std::string_view path) const;
   // Last component of what a symbolic link points to ("vfio-pci" for a driver link).
   absl::StatusOr<std::string> LinkName(std::string_view path) const;
+  // "236:1", major and minor number of the character device at the end of all links; kNotFound when
+  // something else is there.
+  absl::StatusOr<std::string> CharacterDevice(std::string_view path) const;
   // Names in a directory, sorted, without "." and "..".
   absl::StatusOr<std::vector<std::string>> List(std::string_view path) const;
   bool Exists(std::string_view path) const;

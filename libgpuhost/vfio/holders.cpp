@@ -2,7 +2,9 @@
 #include "libgpuhost/vfio/holders.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
+#include <tuple>
 
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
@@ -10,33 +12,42 @@
 namespace gpuhost::vfio {
 namespace {
 
+constexpr int kNvidiaMajor = 195;
+
 // "Device Minor: 	 3" in /proc/driver/nvidia/gpus/<bdf>/information names /dev/nvidia3.
-std::string NvidiaNode(const HostFs& fs, const pci::Bdf& bdf) {
+std::optional<std::string> NvidiaMinor(const HostFs& fs, const pci::Bdf& bdf) {
   const std::string text =
       fs.Read(fmt::format("/proc/driver/nvidia/gpus/{}/information", bdf)).value_or("");
   constexpr std::string_view kKey = "Device Minor:";
   const size_t key = text.find(kKey);
-  if (key == std::string::npos) return "";
+  if (key == std::string::npos) return std::nullopt;
   const size_t start = text.find_first_of("0123456789", key + kKey.size());
-  if (start == std::string::npos) return "";
-  return fmt::format("/dev/nvidia{}",
-                     text.substr(start, text.find_first_not_of("0123456789", start) - start));
+  if (start == std::string::npos) return std::nullopt;
+  return text.substr(start, text.find_first_not_of("0123456789", start) - start);
 }
 
-// Which device owns which node below /dev. Devices of one IOMMU group share its node.
+// Which device owns which node, by its path and by its number "236:1": a process in a container may
+// have it under another path. Devices of one IOMMU group share its node.
 std::multimap<std::string, pci::Bdf> NodesOf(const HostFs& fs,
                                              std::span<const pci::Device> devices) {
   std::multimap<std::string, pci::Bdf> nodes;
+  const auto add = [&](const pci::Device& device, std::string path, const std::string& attribute) {
+    nodes.emplace(std::move(path), device.bdf);
+    if (auto number = fs.ReadAttribute(attribute); number.ok()) nodes.emplace(*number, device.bdf);
+  };
   for (const pci::Device& device : devices) {
     if (device.iommu_group) {
-      nodes.emplace(fmt::format("/dev/vfio/{}", *device.iommu_group), device.bdf);
+      add(device, fmt::format("/dev/vfio/{}", *device.iommu_group),
+          fmt::format("/sys/class/vfio/{}/dev", *device.iommu_group));
     }
     if (device.vfio_cdev) {
-      nodes.emplace(fmt::format("/dev/vfio/devices/vfio{}", *device.vfio_cdev), device.bdf);
+      add(device, fmt::format("/dev/vfio/devices/vfio{}", *device.vfio_cdev),
+          fmt::format("/sys/class/vfio-dev/vfio{}/dev", *device.vfio_cdev));
     }
     if (device.driver == "nvidia") {
-      if (std::string node = NvidiaNode(fs, device.bdf); !node.empty()) {
-        nodes.emplace(std::move(node), device.bdf);
+      if (const auto minor = NvidiaMinor(fs, device.bdf)) {
+        nodes.emplace(fmt::format("/dev/nvidia{}", *minor), device.bdf);
+        nodes.emplace(fmt::format("{}:{}", kNvidiaMajor, *minor), device.bdf);
       }
     }
   }
@@ -54,9 +65,13 @@ std::map<pci::Bdf, std::vector<Holder>> FindHolders(const HostFs& fs,
     if (!pid) continue;
     const std::string directory = fmt::format("/proc/{}/fd", name);
     for (const std::string& fd : fs.List(directory).value_or(std::vector<std::string>())) {
-      const auto target = fs.ReadLink(fmt::format("{}/{}", directory, fd));
-      if (!target.ok() || !target->starts_with("/dev/")) continue;
-      const auto [first, last] = nodes.equal_range(*target);
+      const std::string path = fmt::format("{}/{}", directory, fd);
+      const auto target = fs.ReadLink(path);
+      if (!target.ok() || !target->starts_with('/')) continue;  // a socket, a pipe
+      auto [first, last] = nodes.equal_range(*target);
+      if (first == last) {
+        std::tie(first, last) = nodes.equal_range(fs.CharacterDevice(path).value_or(""));
+      }
       for (auto node = first; node != last; ++node) {
         std::vector<Holder>& list = holders[node->second];
         const bool known = !list.empty() && list.back().pid == static_cast<int>(*pid);

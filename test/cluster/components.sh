@@ -103,12 +103,10 @@ authentication: $access
 authorization: {mode: $([ "$with_apiserver" = yes ] && echo Webhook || echo AlwaysAllow)}
 cgroupDriver: cgroupfs
 cgroupRoot: /$cgroup
-containerRuntimeEndpoint: unix://$run/containerd.sock
 enableServer: true
 evictionHard: {memory.available: "0%", nodefs.available: "0%", imagefs.available: "0%", nodefs.inodesFree: "0%"}
 failSwapOn: false
 imageGCHighThresholdPercent: 100
-localStorageCapacityIsolation: false
 makeIPTablesUtilChains: false
 oomScoreAdj: 0
 maxOpenFiles: $(ulimit -Hn)
@@ -116,10 +114,18 @@ protectKernelDefaults: true
 resolvConf: ""
 staticPodPath: $run/static-pods
 YAML
+  local kubeconfig=() runtime=()
+  if [ "${version#1.}" -ge 27 ]; then
+    cat >>"$run/kubelet.yaml" <<YAML
+containerRuntimeEndpoint: unix://$run/containerd.sock
+localStorageCapacityIsolation: false
+YAML
+  else
+    runtime=(--container-runtime remote --container-runtime-endpoint "unix://$run/containerd.sock")
+  fi
   # Kubernetes 1.35 and later refuse cgroup v1 unless told otherwise; earlier ones do not know the key.
   [ "${version#1.}" -lt 35 ] || echo 'failCgroupV1: false' >>"$run/kubelet.yaml"
-  local kubeconfig=()
   [ "$with_apiserver" = no ] || kubeconfig=(--kubeconfig "$pki/node.conf")
   define kubelet kubelet --config "$run/kubelet.yaml" --root-dir "$state/kubelet" \
-    --hostname-override "$node" --node-ip "$address" "${kubeconfig[@]}"
+    --hostname-override "$node" --node-ip "$address" "${kubeconfig[@]}" "${runtime[@]}"
 }

@@ -27,18 +27,14 @@ YAML
   kubectl create clusterrolebinding reader --clusterrole=reader --serviceaccount=default:reader
   account=$(cluster-kubeconfig service-account gpu-operator nvidia-cc-manager)
   reader=$(cluster-kubeconfig service-account default reader)
-  # The node's root is this machine's, seen from here: the same paths lead to the same files.
   export KUBECONFIG account reader
-  declare -pf labels label expect expect_text fails on_the_node >"$CLUSTER_RUN/on-the-node"
-  declare -px KUBECONFIG account reader >>"$CLUSTER_RUN/on-the-node"
-  ./dev node --gpus 2 --network --path "$(dirname "$(command -v kubectl)")" -- \
-    bash -ec ". $CLUSTER_RUN/on-the-node; on_the_node"
+  on_virtual_node switch_by_label --gpus 2
 }
 
 labels() { kubectl get node gpu-node -o go-template='{{range $k, $v := .metadata.labels}}{{$k}}={{$v}} {{end}}'; }
 label() { kubectl label node gpu-node --overwrite "$@"; }
 
-on_the_node() {
+switch_by_label() {
   manage() { NODE_NAME=gpu-node cc-manager --once --kubeconfig "$account" "$@"; }
   vfio-manage bind --all
   expect "no label, no confidential host: off" 0 "$(manage >&2; echo $?)"

@@ -25,6 +25,30 @@ fake_gpus() {
   mount --bind "$devices" /sys/bus/pci/devices
 }
 
+# on_virtual_node FUNCTION OPTION...: beside a cluster, runs the function on a virtual node that reaches
+# it. The node's root is what is seen here: the same paths lead to the same files.
+on_virtual_node() {
+  local function=$1
+  shift
+  declare -f >"$CLUSTER_RUN/functions"
+  ./dev node --network --path "$(dirname "$(command -v kubectl)")" "$@" -- \
+    bash -ec ". $CLUSTER_RUN/functions; $function"
+}
+
+# beside_kubelet FUNCTION: on a virtual node, runs the function beside a standalone kubelet.
+beside_kubelet() {
+  local controller
+  mount -t tmpfs tmpfs /tmp # the node's root is an overlay, on which containerd can put none of its own
+  mount -t tmpfs tmpfs /sys/fs/cgroup
+  for controller in cpu,cpuacct cpuset memory pids devices freezer blkio; do
+    mkdir "/sys/fs/cgroup/$controller"
+    mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
+  done
+  modprobe veth
+  declare -f >/tmp/functions
+  test/cluster/cluster --no-apiserver --timeout 250 -- bash -ec ". /tmp/functions; $1"
+}
+
 allocatable() { kubectl get node "$CLUSTER_NODE" -o "jsonpath={.status.allocatable.nvidia\.com/$1}"; }
 allocatable_is() { [ "$(allocatable "$1")" = "$2" ]; }
 

@@ -36,6 +36,21 @@ TEST_CASE("who has a VFIO node or an nvidia node open is found") {
   CHECK(vfio::ToString(holders.at(devices[2].bdf)) == "vmm (pid 300)");
 }
 
+TEST_CASE("a node is known by its number, under whatever path a container has it") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 11, .driver = "vfio-pci"});
+  kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 12, .driver = "vfio-pci"});
+  root.File("/sys/class/vfio/11/dev", "1:3\n");  // that of /dev/null, so that there is one to open
+  root.File("/sys/class/vfio/12/dev", "1:99\n");
+  root.File("/proc/100/comm", "qemu\n");
+  root.Link("/proc/100/fd/3", "/dev/null");
+  root.Link("/proc/100/fd/4", "/dev/zero");
+  const auto holders = vfio::FindHolders(kernel, *pci::ScanNvidia(kernel));
+  REQUIRE(holders.size() == 1);
+  CHECK(holders.begin()->first.ToString() == "0000:01:00.0");
+}
+
 TEST_CASE("group 1 is not group 11") {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);

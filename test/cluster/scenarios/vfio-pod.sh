@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# A kubelet inside the virtual node: a pod gets a GPU on real vfio-pci and opens it, and from then on
+# nobody takes it away.
+node='--gpus 2 --memory 4096'
+guest() {
+  vfio-manage bind --all
+  beside_kubelet pod_takes_gpu
+}
+
+pod_takes_gpu() {
+  sandbox-device-plugin &
+  output_of() { cat /var/log/pods/*static*/main/*.log 2>/dev/null; }
+  has_opened() { output_of | grep -q opened; }
+  eventually "its CDI file is there" test -f /var/run/cdi/nvidia.com-pgpu.yaml
+  cat >"$CLUSTER_RUN/static-pods/static.yaml" <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: static, namespace: default}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: $CLUSTER_IMAGE
+    imagePullPolicy: Never
+    command: [sh, -c, "cd /dev/vfio; exec 3<>\$(ls | grep -v vfio) && echo opened \$(ls); sleep 1000"]
+    resources: {limits: {nvidia.com/pgpu: "1"}}
+YAML
+  eventually "the pod has opened its GPU" has_opened
+  expect_text "it sees one group and the container node" 'opened [0-9]+ vfio$' "$(output_of)"
+  expect "it shows as in use" 1 "$(gpuhostctl status | grep -c 'in use by sleep')"
+  fails 3 cc-manager --standalone --once --mode on
+  expect_text "cc-manager says who has it" 'in use by sleep \(pid [0-9]+\)' "$output"
+  fails 3 vfio-manage unbind --all
+  rm "$CLUSTER_RUN/static-pods/static.yaml"
+  is_free() { ! gpuhostctl status | grep -q 'in use'; }
+  eventually "without the pod it is free" is_free
+  cc-manager --standalone --once --mode on
+}
