@@ -34,10 +34,10 @@ void PublishPhase(HostFs& fs, std::string_view phase, cc::Mode target,
 
 }  // namespace
 
-absl::StatusOr<std::vector<cc::Observation>> ObserveGpus(const gpu::Host& host) {
+absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host) {
   GPUHOST_ASSIGN(std::vector<pci::Device> devices, pci::ScanNvidia(host.fs));
   std::erase_if(devices, [](const pci::Device& device) {
-    return device.kind() != pci::Kind::kGpu || device.is_virtual_function;
+    return device.kind() == pci::Kind::kCompanion || device.is_virtual_function;
   });
   const auto holders = vfio::FindHolders(host.fs, devices);
   std::vector<cc::Observation> seen;
@@ -51,7 +51,7 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveGpus(const gpu::Host& host) 
 }
 
 absl::StatusOr<cc::Outcome> Apply(const gpu::Host& host, cc::Mode mode, bool force) {
-  GPUHOST_ASSIGN(const auto seen, ObserveGpus(host));
+  GPUHOST_ASSIGN(const auto seen, ObserveNode(host));
   GPUHOST_TRY(cc::Admit(seen, mode, {.force = force}));
   const auto publish = [&](std::string_view phase, std::span<const cc::DeviceResult> devices) {
     PublishPhase(host.fs, phase, mode, devices);
@@ -62,7 +62,7 @@ absl::StatusOr<cc::Outcome> Apply(const gpu::Host& host, cc::Mode mode, bool for
 }
 
 absl::StatusOr<std::string> DescribePlan(const gpu::Host& host, cc::Mode mode, bool force) {
-  GPUHOST_ASSIGN(const auto seen, ObserveGpus(host));
+  GPUHOST_ASSIGN(const auto seen, ObserveNode(host));
   GPUHOST_TRY(cc::Admit(seen, mode, {.force = force}));
   std::string text;
   for (const cc::Observation& gpu : seen) {
@@ -71,7 +71,8 @@ absl::StatusOr<std::string> DescribePlan(const gpu::Host& host, cc::Mode mode, b
     } else if (!gpu.state.ok()) {
       text += fmt::format("{}: mode unknown ({})\n", gpu.device.bdf, Text(gpu.state.status()));
     } else {
-      text += ToString(cc::PlanDevice(gpu.device.bdf, *gpu.state, mode)) + "\n";
+      text +=
+          ToString(cc::PlanDevice(gpu.device.bdf, gpu.chip->architecture, *gpu.state, mode)) + "\n";
     }
   }
   return text;

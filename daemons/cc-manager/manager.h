@@ -12,8 +12,8 @@
 
 namespace gpuhost::cc_manager {
 
-// All GPUs of the machine with their effective mode and their users. Reads only.
-absl::StatusOr<std::vector<cc::Observation>> ObserveGpus(const gpu::Host& host);
+// All GPUs and NVSwitches of the machine with their effective mode and their users. Reads only.
+absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host);
 
 // Brings all GPUs to `mode`: observe, admit, change, verify; publishes the status document
 // before each phase that writes and at the end. An error means that nothing was changed: kNotFound

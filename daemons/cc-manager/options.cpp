@@ -16,9 +16,10 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
                "cc-manager");
   app.set_version_flag("--version", service::kVersion);
   app.add_flag("--standalone", options.standalone, "Work without Kubernetes");
-  app.add_option("-m,--mode,--default-cc-mode", mode,
-                 "off, on or devtools; with Kubernetes, what holds where the node has no label "
-                 "nvidia.com/cc.mode (default on)")
+  app.add_option(
+         "-m,--mode,--default-cc-mode", mode,
+         "off, on, devtools or ppcie; with Kubernetes, what holds where the node has no label "
+         "nvidia.com/cc.mode (default on)")
       ->envname("DEFAULT_CC_MODE");
   app.add_option("--node-name", options.node_name, "Our node in Kubernetes")->envname("NODE_NAME");
   app.add_option(

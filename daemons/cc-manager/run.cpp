@@ -39,7 +39,7 @@ void LogOutcome(const cc::Outcome& outcome, cc::Mode mode, Duration total) {
   Log(outcome.status.ok() ? Level::kInfo : Level::kError,
       outcome.status.ok() ? "all GPUs are in the mode" : "not all GPUs are in the mode",
       {{"mode", cc::ToString(mode)},
-       {"gpus", outcome.devices.size()},
+       {"devices", outcome.devices.size()},
        {"seconds", fmt::format("{:.3f}", Seconds(total))},
        {"open", fmt::format("{:.3f}", Seconds(outcome.timing.open))},
        {"arm", fmt::format("{:.3f}", Seconds(outcome.timing.arm))},
@@ -85,9 +85,9 @@ Result Pass(const gpu::Host& host, Target& target, bool force, TimePoint start,
 
 // A GPU that is asleep or booting is left in peace; it was in the mode when it was last awake.
 bool Differs(const gpu::Host& host, cc::Mode mode) {
-  const auto seen = ObserveGpus(host);
+  const auto seen = ObserveNode(host);
   return seen.ok() && std::ranges::any_of(*seen, [mode](const cc::Observation& gpu) {
-           return gpu.state.ok() && *gpu.state != cc::StateOf(mode);
+           return gpu.state.ok() && *gpu.state != cc::StateOf(mode, gpu.chip->architecture);
          });
 }
 

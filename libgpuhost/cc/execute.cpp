@@ -25,7 +25,7 @@ class Worker {
     const auto before = ReadState();
     if (!before.ok()) return Fail(before.status());
     result_.before = *before;
-    plan_ = PlanDevice(device_.bdf, *before, mode_);
+    plan_ = PlanDevice(device_.bdf, session_->chip().architecture, *before, mode_);
     result_.reset = plan_.reset;
     auto change = PrepareKnobs(session_->firmware(), plan_.knobs);
     if (!change.ok()) return Fail(change.status());
@@ -51,20 +51,14 @@ class Worker {
     }
   }
 
+  // A device that does not come back as it should gets one more try, from the knobs on.
   void ResetAndVerify() {
-    if (plan_.reset) {
-      if (const absl::Status status = session_->Reset(); !status.ok()) {
-        result_.after.reset();
-        return Fail(status);
-      }
+    absl::Status status = TryReset();
+    if (!status.ok() && plan_.reset && !session_->stuck()) {
+      const absl::Status again = Rearm().ok() ? TryReset() : status;
+      status = again.ok() ? again : Annotate(again, "twice reset");
     }
-    const auto after = ReadState();
-    if (!after.ok()) return Fail(after.status());
-    result_.after = *after;
-    if (*after == plan_.expected) return;
-    Fail(Error(absl::StatusCode::kInternal,
-               "is {} after the reset instead of {}; its firmware did not take the new mode",
-               ToString(*after), ToString(plan_.expected)));
+    if (!status.ok()) Fail(status);
   }
 
   void Abort() {
@@ -81,6 +75,24 @@ class Worker {
   absl::StatusOr<State> ReadState() {
     GPUHOST_ASSIGN(const uint32_t word, session_->ReadModeWord());
     return DecodeState(session_->chip().layout->mode_word, word);
+  }
+
+  absl::Status TryReset() {
+    result_.after.reset();
+    if (plan_.reset) GPUHOST_TRY(session_->Reset());
+    GPUHOST_ASSIGN(const State after, ReadState());
+    result_.after = after;
+    if (after == plan_.expected) return absl::OkStatus();
+    return Error(absl::StatusCode::kInternal,
+                 "is {} after the reset instead of {}; its firmware did not take the new mode",
+                 ToString(after), ToString(plan_.expected));
+  }
+
+  // Only a device that answers can be armed anew; of the others another reset may make one.
+  absl::Status Rearm() {
+    if (!session_->Reconnect().ok()) return absl::OkStatus();
+    GPUHOST_ASSIGN(KnobChange change, PrepareKnobs(session_->firmware(), plan_.knobs));
+    return WriteKnobs(session_->firmware(), change);
   }
 
   void Fail(const absl::Status& status) {

@@ -27,6 +27,23 @@ absl::Status CheckPermission(gpu::Prc& firmware, gpu::Knob knob) {
                gpu::KnobName(knob));
 }
 
+// Devtools without CC is a state from which a device does not boot properly. One that is in it
+// already may take a step or two to leave it.
+absl::Status CheckOrder(const KnobChange& change, std::map<gpu::Knob, uint16_t> pending) {
+  State before = PendingState(pending);
+  for (const KnobChange::Write& write : change.writes) {
+    pending[write.knob] = write.after;
+    const State after = PendingState(pending);
+    if (after == State::kInvalid && before != State::kInvalid) {
+      return Error(absl::StatusCode::kInternal,
+                   "{}={} would leave devtools without CC; this is an error of gpuhost",
+                   gpu::KnobName(write.knob), write.after);
+    }
+    before = after;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps) {
@@ -43,6 +60,7 @@ absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const Knob
     GPUHOST_TRY(CheckPermission(firmware, step.knob));
     change.writes.push_back({step.knob, found.value, step.value});
   }
+  GPUHOST_TRY(CheckOrder(change, pending));
   change.pending_before = PendingState(pending);
   return change;
 }

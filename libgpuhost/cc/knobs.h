@@ -24,7 +24,8 @@ struct KnobChange {
 
 // Asks the firmware for every knob of `steps`. A knob that it does not know counts as 0 and is left
 // alone; to set such a one is kUnimplemented. kFailedPrecondition when a knob must change and
-// host software may not (the board's management controller has locked it). Writes no knob.
+// host software may not (the board's management controller has locked it); kInternal when the steps
+// would pass through devtools without CC. Writes no knob.
 absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps);
 
 // Writes them in order; after an error some may be written.

@@ -31,14 +31,15 @@ std::string_view ToString(State state) {
   return "invalid";
 }
 
-State StateOf(Mode mode) {
+State StateOf(Mode mode, gpu::Architecture architecture) {
+  const bool is_switch = architecture == gpu::Architecture::kNvSwitch;
   switch (mode) {
     case Mode::kOff:
       return State::kOff;
     case Mode::kOn:
-      return State::kOn;
+      return is_switch ? State::kOff : State::kOn;
     case Mode::kDevtools:
-      return State::kDevtools;
+      return is_switch ? State::kOff : State::kDevtools;
     case Mode::kPpcie:
       return State::kPpcie;
   }
@@ -46,13 +47,14 @@ State StateOf(Mode mode) {
 }
 
 State DecodeState(gpu::ModeWord meaning, uint32_t word) {
+  constexpr State kByCcBits[] = {State::kOff, State::kOn, State::kInvalid, State::kDevtools};
   switch (meaning) {
-    case gpu::ModeWord::kGpuScratch: {
+    case gpu::ModeWord::kHopper: {
       const uint32_t multi_gpu = (word >> 5) & 3;
-      if (multi_gpu == 1) return State::kPpcie;
-      constexpr State kByCcBits[] = {State::kOff, State::kOn, State::kInvalid, State::kDevtools};
-      return kByCcBits[word & 3];
+      return multi_gpu == 1 ? State::kPpcie : kByCcBits[word & 3];
     }
+    case gpu::ModeWord::kBlackwell:
+      return kByCcBits[word & 3];
     case gpu::ModeWord::kSwitch:
       return (word & 1) != 0 ? State::kPpcie : State::kOff;
   }

@@ -22,8 +22,9 @@ absl::StatusOr<Mode> ParseMode(std::string_view text);
 std::string_view ToString(Mode mode);
 std::string_view ToString(State state);
 
-// The state in which a device is once `mode` has taken effect.
-State StateOf(Mode mode);
+// The state of a device in a node of that mode. An NVSwitch has none of its own but protected PCIe:
+// with any other mode it is off.
+State StateOf(Mode mode, gpu::Architecture architecture = gpu::Architecture::kHopper);
 
 // The effective state from the mode register of a booted device.
 // Source: gpu-admin-tools and the open kernel module; protected PCIe is tested first, because a GPU

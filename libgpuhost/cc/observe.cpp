@@ -22,43 +22,73 @@ absl::Status Dead(const absl::Status& status) {
 }
 
 // While somebody else resets it a device answers nothing for 100 ms; that is not yet dead.
-absl::Status CheckAliveTwice(gpu::Registers& registers, const gpu::Layout& layout, Clock& clock) {
-  absl::Status alive = gpu::CheckAlive(registers, layout);
+absl::Status CheckAliveTwice(const gpu::BootView& view, Clock& clock) {
+  absl::Status alive = gpu::CheckAlive(view);
   if (!absl::IsUnavailable(alive)) return alive;
   clock.SleepFor(kResetSilence);
-  return gpu::CheckAlive(registers, layout);
+  return gpu::CheckAlive(view);
 }
 
-absl::StatusOr<State> ReadState(const gpu::Host& host, const pci::Device& device,
-                                const gpu::Chip* chip) {
+absl::StatusOr<uint32_t> ReadModeWord(const gpu::Host& host, const pci::Device& device,
+                                      const gpu::Chip* chip) {
   if (chip == nullptr) {
     return Error(absl::StatusCode::kUnimplemented,
                  "device id {:04x} is unknown to this version; update gpuhost", device.device);
   }
   if (chip->layout == nullptr) {
-    return Error(absl::StatusCode::kUnimplemented,
-                 "{} has no confidential-computing modes that this version operates", chip->name);
+    return Error(absl::StatusCode::kUnimplemented, "{} has no confidential-computing modes",
+                 chip->name);
   }
   const auto awake = gpu::IsAwake(host.fs, device.bdf);
   if (!awake.ok()) return Dead(awake.status());
   if (!*awake) return Transient("asleep; bind it to vfio-pci or switch its mode to wake it");
 
-  GPUHOST_ASSIGN(const auto registers, host.registers.Open(device, gpu::Access::kReadOnly));
   const gpu::Layout& layout = *chip->layout;
-  if (const absl::Status alive = CheckAliveTwice(*registers, layout, host.clock); !alive.ok()) {
+  const pci::ConfigSpace config(host.fs, device.bdf);
+  GPUHOST_ASSIGN(const gpu::Bar0State bar0, gpu::LookAtBar0(config, layout));
+  if (bar0 == gpu::Bar0State::kClosed) return Transient("firmware is booting");
+  GPUHOST_ASSIGN(const auto registers, host.registers.Open(device, gpu::Access::kReadOnly));
+  const gpu::BootView view{*registers, layout, config};
+  if (const absl::Status alive = CheckAliveTwice(view, host.clock); !alive.ok()) {
     return Dead(alive);
   }
-  GPUHOST_ASSIGN(const bool booted, gpu::HasBooted(*registers, layout));
+  GPUHOST_ASSIGN(const bool booted, gpu::HasBooted(view));
   if (!booted) return Transient("firmware is booting");
-  GPUHOST_ASSIGN(const uint32_t word, registers->Read32(layout.mode));
-  return DecodeState(layout.mode_word, word);
+  return registers->Read32(layout.mode);
 }
 
 }  // namespace
 
 Observation Observe(const gpu::Host& host, const pci::Device& device) {
-  const gpu::Chip* chip = gpu::FindChip(device);
-  return Observation{.device = device, .chip = chip, .state = ReadState(host, device, chip)};
+  Observation seen{.device = device, .chip = gpu::FindChip(device)};
+  const auto word = ReadModeWord(host, device, seen.chip);
+  if (word.ok()) {
+    seen.mode_word = *word;
+    seen.state = DecodeState(seen.chip->layout->mode_word, *word);
+  } else {
+    seen.state = word.status();
+  }
+  return seen;
+}
+
+absl::Status CanReach(const Observation& observation, Mode mode) {
+  if (observation.chip == nullptr || observation.chip->layout == nullptr) {
+    return mode == Mode::kOff ? absl::OkStatus() : observation.state.status();
+  }
+  const bool blackwell = observation.chip->architecture == gpu::Architecture::kBlackwell;
+  if (blackwell && mode == Mode::kPpcie) {
+    return Error(absl::StatusCode::kUnimplemented,
+                 "{} has no protected PCIe; several of them are protected by mode on",
+                 observation.chip->name);
+  }
+  const bool coupled_cc =
+      blackwell && observation.state.ok() && (observation.mode_word & gpu::kCoupledCcBit) != 0;
+  if (gpu::IsCoupled(observation.device) && !coupled_cc && mode != Mode::kOff) {
+    return absl::UnimplementedError(
+        "is coupled to its CPU (NVLink-C2C) and has no confidential-computing mode; only off is "
+        "possible");
+  }
+  return absl::OkStatus();
 }
 
 bool IsTransient(const absl::Status& error) { return absl::IsUnavailable(error); }

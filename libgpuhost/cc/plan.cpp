@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/cc/plan.h"
 
+#include <algorithm>
 #include <array>
 
 #include "libgpuhost/base/status.h"
@@ -34,14 +35,54 @@ constexpr std::array<KnobStep, 7> kPpcieKnobs{{{kFeature2, 0},
                                                {kBar0Decoupler, 2},
                                                {kPpcie, 1}}};
 
+constexpr std::array<KnobStep, 2> kBlackwellOffKnobs{{{kCcDevtools, 0}, {kCcMode, 0}}};
+constexpr std::array<KnobStep, 2> kBlackwellOnKnobs{{{kCcMode, 1}, {kCcDevtools, 0}}};
+constexpr std::array<KnobStep, 2> kBlackwellDevtoolsKnobs{{{kCcMode, 1}, {kCcDevtools, 1}}};
+constexpr std::array<KnobStep, 2> kSwitchOffKnobs{{{kBar0Decoupler, 0}, {kPpcie, 0}}};
+constexpr std::array<KnobStep, 7> kSwitchPpcieKnobs{{{kFeature2, 0},
+                                                     {kFeature4, 0},
+                                                     {kFeature34, 0},
+                                                     {kCcDevtools, 0},
+                                                     {kCcMode, 0},
+                                                     {kBar0Decoupler, 0},
+                                                     {kPpcie, 1}}};
+
+std::span<const KnobStep> HopperKnobs(Mode mode) {
+  switch (mode) {
+    case Mode::kOff:
+      return kOffKnobs;
+    case Mode::kOn:
+      return kOnKnobs;
+    case Mode::kDevtools:
+      return kDevtoolsKnobs;
+    case Mode::kPpcie:
+      return kPpcieKnobs;
+  }
+  return {};
+}
+
+std::span<const KnobStep> BlackwellKnobs(Mode mode) {
+  switch (mode) {
+    case Mode::kOff:
+      return kBlackwellOffKnobs;
+    case Mode::kOn:
+      return kBlackwellOnKnobs;
+    case Mode::kDevtools:
+      return kBlackwellDevtoolsKnobs;
+    case Mode::kPpcie:
+      return {};  // see CanReach
+  }
+  return {};
+}
+
+bool HeldByDriver(const pci::Device& device) { return device.driver && !device.BoundToVfio(); }
+
 absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& policy) {
   using absl::StatusCode;
   const pci::Device& device = seen.device;
+  GPUHOST_TRY(CanReach(seen, mode));
   if (!seen.state.ok() && !IsTransient(seen.state.status())) return seen.state.status();
-  if (device.kind() == pci::Kind::kNvSwitch || mode == Mode::kPpcie) {
-    return absl::UnimplementedError("protected PCIe is not switched by this version");
-  }
-  if (device.driver && !device.BoundToVfio()) {
+  if (HeldByDriver(device)) {
     return Error(StatusCode::kFailedPrecondition,
                  "held by driver {}; bind it to vfio-pci first (vfio-manage bind)", *device.driver);
   }
@@ -62,16 +103,17 @@ absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& polic
 
 }  // namespace
 
-std::span<const KnobStep> KnobsOf(Mode mode) {
-  switch (mode) {
-    case Mode::kOff:
-      return kOffKnobs;
-    case Mode::kOn:
-      return kOnKnobs;
-    case Mode::kDevtools:
-      return kDevtoolsKnobs;
-    case Mode::kPpcie:
-      return kPpcieKnobs;
+std::span<const KnobStep> KnobsOf(Mode mode, gpu::Architecture architecture) {
+  switch (architecture) {
+    case gpu::Architecture::kHopper:
+      return HopperKnobs(mode);
+    case gpu::Architecture::kBlackwell:
+      return BlackwellKnobs(mode);
+    case gpu::Architecture::kNvSwitch:
+      if (mode == Mode::kPpcie) return kSwitchPpcieKnobs;
+      return kSwitchOffKnobs;
+    case gpu::Architecture::kBeforeHopper:
+      return {};
   }
   return {};
 }
@@ -87,16 +129,19 @@ State PendingState(const std::map<gpu::Knob, uint16_t>& knobs) {
 }
 
 bool TakesPart(const Observation& observation, Mode mode) {
-  const bool has_modes = observation.chip != nullptr && observation.chip->layout != nullptr;
-  if (!has_modes) return mode != Mode::kOff;
-  const bool there = observation.state.ok() && *observation.state == StateOf(mode);
-  return !there || observation.in_use_by.empty();
+  if (observation.chip == nullptr || observation.chip->layout == nullptr) {
+    const bool is_switch = observation.device.kind() == pci::Kind::kNvSwitch;
+    return is_switch ? mode == Mode::kPpcie : mode != Mode::kOff;
+  }
+  const bool there =
+      observation.state.ok() && *observation.state == StateOf(mode, observation.chip->architecture);
+  return !there || (observation.in_use_by.empty() && !HeldByDriver(observation.device));
 }
 
 absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy) {
-  if (observations.empty()) {
-    return absl::NotFoundError("no NVIDIA GPU on this machine");
-  }
+  const bool any_gpu = std::ranges::any_of(
+      observations, [](const Observation& seen) { return seen.device.kind() == pci::Kind::kGpu; });
+  if (!any_gpu) return absl::NotFoundError("no NVIDIA GPU on this machine");
   std::string text;
   absl::StatusCode code = absl::StatusCode::kOk;
   for (const Observation& seen : observations) {
@@ -109,12 +154,14 @@ absl::Status Admit(std::span<const Observation> observations, Mode mode, const P
   return absl::Status(code, text);
 }
 
-DevicePlan PlanDevice(const pci::Bdf& bdf, State effective, Mode mode) {
-  const auto knobs = KnobsOf(mode);
+DevicePlan PlanDevice(const pci::Bdf& bdf, gpu::Architecture architecture, State effective,
+                      Mode mode) {
+  const auto knobs = KnobsOf(mode, architecture);
+  const State expected = StateOf(mode, architecture);
   return DevicePlan{.bdf = bdf,
                     .knobs = std::vector<KnobStep>(knobs.begin(), knobs.end()),
-                    .reset = effective != StateOf(mode),
-                    .expected = StateOf(mode)};
+                    .reset = effective != expected,
+                    .expected = expected};
 }
 
 std::string ToString(const DevicePlan& plan) {

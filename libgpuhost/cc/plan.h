@@ -24,11 +24,11 @@ struct KnobStep {
   bool operator==(const KnobStep&) const = default;
 };
 
-// The knobs of a mode in the order in which they may be written: CC mode is set before devtools and
-// cleared after it, protected PCIe is cleared before CC mode is set and set last. So no step leaves
-// devtools without CC, and a change between any two modes needs one reset.
-// Source: reading order of gpu-admin-tools.
-std::span<const KnobStep> KnobsOf(Mode mode);
+// The knobs of a device in a node of that mode, in the order in which they may be written: CC mode
+// is set before devtools and cleared after it, protected PCIe is cleared before CC mode is set and
+// set last. So no step leaves devtools without CC, and a change between any two modes needs one
+// reset. Empty for a chip without modes. Source: writing order of gpu-admin-tools.
+std::span<const KnobStep> KnobsOf(Mode mode, gpu::Architecture architecture);
 
 // The state that the next reset brings, from the pending knobs 6, 8 and 45.
 State PendingState(const std::map<gpu::Knob, uint16_t>& knobs);
@@ -45,9 +45,8 @@ struct Policy {
 //   kDataLoss            a device is dead
 absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy);
 
-// Whether a device takes part in a change to `mode`. Two do not: a part without
-// confidential-computing modes when the mode is off, and a device in use that is in the mode
-// already.
+// Whether a device takes part in a change to `mode`. These do not: one without modes, when it need
+// not have this one, and one that is in its state already but in use or held by a driver.
 bool TakesPart(const Observation& observation, Mode mode);
 
 struct DevicePlan {
@@ -58,7 +57,8 @@ struct DevicePlan {
 };
 
 // For a device whose effective state is known.
-DevicePlan PlanDevice(const pci::Bdf& bdf, State effective, Mode mode);
+DevicePlan PlanDevice(const pci::Bdf& bdf, gpu::Architecture architecture, State effective,
+                      Mode mode);
 
 // "0000:41:00.0: cc-mode=1 cc-devtools=0, then reset, expect on".
 std::string ToString(const DevicePlan& plan);

@@ -9,23 +9,115 @@ namespace {
 
 using std::chrono::seconds;
 
+using Vendor = pci::ConfigSpace::VendorStructure;
+
+// Bits of the words with security faults.
+// Source: NVIDIA's open kernel modules and gpu-admin-tools; abbreviations are theirs.
+constexpr auto kHopperFaults = std::to_array<std::string_view>(
+    {"fuse POD", "fuse SCPM", "FSP SCPM", "SEC2 SCPM", "FSP DCLS", "SEC2 DCLS", "GSP DCLS",
+     "PMU DCLS", "IFF sequence too big", "IFF CRC before", "IFF CRC after", "IFF ECC",
+     "IFF command", "IFF PRI", "IFF watchdog", "boot FSM"});
+constexpr auto kGb10xFaults = std::to_array<std::string_view>({"fuse POD",
+                                                               "fuse SCPM",
+                                                               "IFF too big",
+                                                               "IFF CRC before",
+                                                               "IFF CRC after",
+                                                               "IFF ECC",
+                                                               "IFF command",
+                                                               "IFF PRI",
+                                                               "C2C",
+                                                               "HBI link",
+                                                               "FSP SCPM",
+                                                               "FSP DCLS",
+                                                               "FSP EMP",
+                                                               "FSP uncorrectable error",
+                                                               "FSP watchdog",
+                                                               "SEC2 SCPM",
+                                                               "SEC2 DCLS",
+                                                               "SEC2 watchdog",
+                                                               "GSP DCLS",
+                                                               "GSP watchdog",
+                                                               "PMU DCLS",
+                                                               "PMU watchdog",
+                                                               "die 2: fuse POD",
+                                                               "die 2: fuse SCPM",
+                                                               "die 2: IFF too big",
+                                                               "die 2: IFF CRC before",
+                                                               "die 2: IFF CRC after",
+                                                               "die 2: IFF ECC",
+                                                               "die 2: IFF command",
+                                                               "die 2: IFF PRI",
+                                                               "device lockdown",
+                                                               "function lockdown"});
+constexpr auto kGb20xFaults = std::to_array<std::string_view>({"fuse POD",
+                                                               "fuse SCPM",
+                                                               "IFF too big",
+                                                               "IFF CRC before",
+                                                               "IFF CRC after",
+                                                               "IFF ECC",
+                                                               "IFF command",
+                                                               "IFF PRI",
+                                                               "",
+                                                               "",
+                                                               "FSP SCPM",
+                                                               "FSP DCLS",
+                                                               "FSP EMP",
+                                                               "FSP uncorrectable error",
+                                                               "FSP watchdog",
+                                                               "SEC2 SCPM",
+                                                               "SEC2 DCLS",
+                                                               "SEC2 watchdog",
+                                                               "GSP DCLS",
+                                                               "GSP watchdog",
+                                                               "PMU DCLS",
+                                                               "PMU watchdog",
+                                                               "XTAL CTFDC",
+                                                               "XTAL FMON",
+                                                               "GPC FMON"});
+
 // Register names as in NVIDIA's open kernel modules and gpu-admin-tools.
 constexpr Layout kGh100{
     .boot_status = 0x200bc,  // NV_THERM_I2CS_SCRATCH, FSP boot complete
     .recovery = 0x20120,     // boot flags
-    .mode = 0x1182cc,        // secure scratch group 20
-    .mode_word = ModeWord::kGpuScratch,
+    .recovery_flag = RecoveryFlag::kBit30,
+    .mode = 0x1182cc,  // secure scratch group 20
+    .mode_word = ModeWord::kHopper,
     .fsp = FspKind::kEmem,
     .boot_limit = seconds(10),
+    .vendor = VendorWords{Vendor::kVsec, 0x10, 0, 0, kHopperFaults},
+};
+
+constexpr Layout kGb10x{
+    .boot_status = 0x200bc,
+    .recovery = 0x8aa128,
+    .recovery_flag = RecoveryFlag::kLowByte,
+    .mode = 0x590,  // reset scratch 2, index 4
+    .mode_word = ModeWord::kBlackwell,
+    .fsp = FspKind::kMnoc,
+    .boot_limit = seconds(15),
+    .vendor = VendorWords{Vendor::kDvsec, 0x14, 0x08, 1u << 20, kGb10xFaults},
+};
+
+constexpr Layout kGb20x{
+    .boot_status = 0xad00bc,
+    .recovery = 0x8aa128,
+    .recovery_flag = RecoveryFlag::kLowByte,
+    .mode = 0x590,
+    .mode_word = ModeWord::kBlackwell,
+    .fsp = FspKind::kMnoc,
+    .boot_limit = seconds(15),
+    .vendor = VendorWords{Vendor::kVsec, 0x10, 0x14, 1u << 24, kGb20xFaults},
 };
 
 constexpr Layout kLs10{
     .boot_status = 0x660bc,
     .recovery = 0x66120,
+    .recovery_flag = RecoveryFlag::kBit30,
     .mode = 0x28c50,
     .mode_word = ModeWord::kSwitch,
     .fsp = FspKind::kEmem,
     .boot_limit = seconds(10),
+    .vendor = std::nullopt,
 };
 
 struct Row {
@@ -49,21 +141,36 @@ constexpr auto kGpus = std::to_array<Row>({
     {0x2780, 0x27ff, {"AD104", kBeforeHopper, nullptr}},
     {0x2800, 0x287f, {"AD106", kBeforeHopper, nullptr}},
     {0x2880, 0x28ff, {"AD107", kBeforeHopper, nullptr}},
-    {0x2900, 0x297f, {"GB100", kBlackwell, nullptr}},
-    {0x2980, 0x29ff, {"GB102", kBlackwell, nullptr}},
-    {0x2b80, 0x2bff, {"GB202", kBlackwell, nullptr}},
-    {0x2c00, 0x2c7f, {"GB203", kBlackwell, nullptr}},
-    {0x2d00, 0x2d7f, {"GB206", kBlackwell, nullptr}},
-    {0x2d80, 0x2dff, {"GB207", kBlackwell, nullptr}},
-    {0x2f00, 0x2f7f, {"GB205", kBlackwell, nullptr}},
-    {0x3180, 0x31ff, {"GB110", kBlackwell, nullptr}},
-    {0x3200, 0x327f, {"GB112", kBlackwell, nullptr}},
+    {0x2900, 0x297f, {"GB100", kBlackwell, &kGb10x}},
+    {0x2980, 0x29ff, {"GB102", kBlackwell, &kGb10x}},
+    {0x2b80, 0x2bff, {"GB202", kBlackwell, &kGb20x}},
+    {0x2c00, 0x2c7f, {"GB203", kBlackwell, &kGb20x}},
+    {0x2d00, 0x2d7f, {"GB206", kBlackwell, &kGb20x}},
+    {0x2d80, 0x2dff, {"GB207", kBlackwell, &kGb20x}},
+    {0x2f00, 0x2f7f, {"GB205", kBlackwell, &kGb20x}},
+    {0x3180, 0x31ff, {"GB110", kBlackwell, &kGb10x}},
+    {0x3200, 0x327f, {"GB112", kBlackwell, &kGb10x}},
 });
 
 constexpr auto kSwitches = std::to_array<Row>({
     {0x1af1, 0x1af1, {"LR10", kNvSwitch, nullptr}},
     {0x22a3, 0x22a3, {"LS10", kNvSwitch, &kLs10}},
 });
+
+// Source: the board list of gpu-admin-tools. Subsystem 0 stands for all of that id.
+struct Coupled {
+  uint16_t device, subsystem;
+};
+constexpr auto kCoupled = std::to_array<Coupled>({{0x2342, 0},
+                                                  {0x2343, 0},
+                                                  {0x2345, 0},
+                                                  {0x2348, 0},
+                                                  {0x2941, 0},
+                                                  {0x297e, 0},
+                                                  {0x29bc, 0x2045},
+                                                  {0x31a1, 0},
+                                                  {0x31c2, 0x21f1},
+                                                  {0x31c3, 0}});
 
 template <typename Rows>
 const Chip* Find(const Rows& rows, uint16_t device) {
@@ -85,6 +192,14 @@ const Chip* FindChip(const pci::Device& device) {
       return nullptr;
   }
   return nullptr;
+}
+
+bool IsCoupled(const pci::Device& device) {
+  return device.kind() == pci::Kind::kGpu &&
+         std::ranges::any_of(kCoupled, [&](const Coupled& part) {
+           return part.device == device.device &&
+                  (part.subsystem == 0 || part.subsystem == device.subsystem_device);
+         });
 }
 
 }  // namespace gpuhost::gpu

@@ -2,8 +2,8 @@
 #include "libgpuhost/gpu/session.h"
 
 #include "libgpuhost/base/status.h"
-#include "libgpuhost/gpu/boot.h"
 #include "libgpuhost/gpu/fsp_emem.h"
+#include "libgpuhost/gpu/fsp_mnoc.h"
 
 namespace gpuhost::gpu {
 namespace {
@@ -16,6 +16,8 @@ std::unique_ptr<FspTransport> MakeTransport(FspKind kind, Registers& registers, 
   switch (kind) {
     case FspKind::kEmem:
       return std::make_unique<FspEmem>(registers, clock);
+    case FspKind::kMnoc:
+      return std::make_unique<FspMnoc>(registers, clock);
   }
   return nullptr;
 }
@@ -28,41 +30,60 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Open(const Host& host,
   if (chip == nullptr || chip->layout == nullptr) {
     return absl::UnimplementedError("this version cannot operate this chip");
   }
-  const Layout& layout = *chip->layout;
   GPUHOST_ASSIGN(FileLock lock,
                  FileLock::Acquire(host.fs, host.clock, device.bdf.ToString(), kLockLimit));
   GPUHOST_ASSIGN(PowerGuard power, PowerGuard::Wake(host.fs, host.clock, device.bdf));
+  GPUHOST_TRY(WaitForBar0(pci::ConfigSpace(host.fs, device.bdf), *chip->layout, host.clock,
+                          /*just_reset=*/false));
   GPUHOST_ASSIGN(auto registers, host.registers.Open(device, Access::kReadWrite));
-  GPUHOST_TRY(WaitForBoot(*registers, layout, host.clock));
-  auto transport = MakeTransport(layout.fsp, *registers, host.clock);
-  GPUHOST_TRY(transport->Initialize());
-  return std::unique_ptr<Session>(new Session(host, device, *chip, std::move(lock),
-                                              std::move(power), std::move(registers),
-                                              std::move(transport)));
+  std::unique_ptr<Session> session(
+      new Session(host, device, *chip, std::move(lock), std::move(power), std::move(registers)));
+  GPUHOST_TRY(session->Start());
+  return session;
 }
 
 Session::Session(const Host& host, const pci::Device& device, const Chip& chip, FileLock lock,
-                 PowerGuard power, std::unique_ptr<Registers> registers,
-                 std::unique_ptr<FspTransport> transport)
+                 PowerGuard power, std::unique_ptr<Registers> registers)
     : host_(host),
       bdf_(device.bdf),
       chip_(chip),
       lock_(std::move(lock)),
       power_(std::move(power)),
       registers_(std::move(registers)),
-      transport_(std::move(transport)),
+      view_{.registers = *registers_,
+            .layout = *chip.layout,
+            .config = pci::ConfigSpace(host.fs, device.bdf),
+            .coupled = IsCoupled(device)},
+      transport_(MakeTransport(chip.layout->fsp, *registers_, host_.clock)),
       firmware_(*transport_) {}
+
+absl::Status Session::Start() {
+  GPUHOST_TRY(WaitForBoot(view_, host_.clock));
+  GPUHOST_ASSIGN(identity_, registers_->Read32(kBootIdentity));
+  return transport_->Initialize();
+}
 
 absl::StatusOr<uint32_t> Session::ReadModeWord() { return registers_->Read32(chip_.layout->mode); }
 
 absl::Status Session::Reset() {
-  GPUHOST_ASSIGN(const uint32_t before, registers_->Read32(kBootIdentity));
-  GPUHOST_TRY(host_.fs.WriteWithin(kResetLimit, pci::SysfsPath(bdf_, "reset"), "1"));
-  GPUHOST_TRY(WaitForBoot(*registers_, *chip_.layout, host_.clock));
+  const absl::Status written =
+      host_.fs.WriteWithin(kResetLimit, pci::SysfsPath(bdf_, "reset"), "1");
+  stuck_ = absl::IsDeadlineExceeded(written);
+  GPUHOST_TRY(written);
+  GPUHOST_TRY(WaitForBar0(view_.config, view_.layout, host_.clock, /*just_reset=*/true));
+  GPUHOST_TRY(WaitForBoot(view_, host_.clock));
   GPUHOST_ASSIGN(const uint32_t after, registers_->Read32(kBootIdentity));
-  if (after == before) return absl::OkStatus();
+  if (after == identity_) return absl::OkStatus();
   return Error(absl::StatusCode::kDataLoss,
-               "PMC_BOOT_0 was {:#010x} before the reset and is {:#010x} after it", before, after);
+               "PMC_BOOT_0 was {:#010x} before the reset and is {:#010x} after it", identity_,
+               after);
+}
+
+absl::Status Session::Reconnect() {
+  GPUHOST_ASSIGN(const Bar0State bar0, LookAtBar0(view_.config, view_.layout));
+  if (bar0 == Bar0State::kClosed) return absl::UnavailableError("firmware keeps BAR0 closed");
+  GPUHOST_TRY(CheckAlive(view_));
+  return transport_->Initialize();
 }
 
 }  // namespace gpuhost::gpu

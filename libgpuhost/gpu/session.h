@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "libgpuhost/base/file_lock.h"
+#include "libgpuhost/gpu/boot.h"
 #include "libgpuhost/gpu/chips.h"
 #include "libgpuhost/gpu/fsp_transport.h"
 #include "libgpuhost/gpu/power.h"
@@ -26,19 +27,22 @@ class Session {
   absl::StatusOr<uint32_t> ReadModeWord();
   Prc& firmware() { return firmware_; }
 
-  // Function-level reset by the kernel, then waits until the same device has booted again.
-  // kDeadlineExceeded when the kernel does not come back from it (the device is stuck), the error
-  // of WaitForBoot, or kDataLoss when another device answers. The channel must not be used
-  // afterwards without Reconnect.
+  // Function-level reset by the kernel, then waits until the same device has booted again. The
+  // error of the write, of WaitForBar0 or WaitForBoot, or kDataLoss when another device answers.
+  // The channel must not be used afterwards without Reconnect.
   absl::Status Reset();
-  absl::Status Reconnect() { return transport_->Initialize(); }
+  // Whether the kernel has not come back from a reset: whoever touches the device now hangs too.
+  bool stuck() const { return stuck_; }
+  // kUnavailable and other errors of WaitForBar0 and CheckAlive while it does not answer.
+  absl::Status Reconnect();
 
   const Chip& chip() const { return chip_; }
+  bool coupled() const { return view_.coupled; }
 
  private:
   Session(const Host& host, const pci::Device& device, const Chip& chip, FileLock lock,
-          PowerGuard power, std::unique_ptr<Registers> registers,
-          std::unique_ptr<FspTransport> transport);
+          PowerGuard power, std::unique_ptr<Registers> registers);
+  absl::Status Start();
 
   Host host_;
   pci::Bdf bdf_;
@@ -46,8 +50,11 @@ class Session {
   FileLock lock_;
   PowerGuard power_;
   std::unique_ptr<Registers> registers_;
+  BootView view_;
   std::unique_ptr<FspTransport> transport_;
   Prc firmware_;
+  uint32_t identity_ = 0;  // PMC_BOOT_0 at first sight
+  bool stuck_ = false;
 };
 
 }  // namespace gpuhost::gpu

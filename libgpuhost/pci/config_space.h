@@ -27,11 +27,19 @@ class ConfigSpace {
 
   absl::StatusOr<uint8_t> Read8(off_t offset) const;
   absl::StatusOr<uint16_t> Read16(off_t offset) const;
+  absl::StatusOr<uint32_t> Read32(off_t offset) const;
   // One 16-bit access, so that neighbouring write-one-to-clear bits stay as they are.
   absl::Status Write16(off_t offset, uint16_t value);
 
   // Offset of a capability of the classic list; empty when the function has none of this id.
   absl::StatusOr<std::optional<off_t>> FindCapability(uint8_t id) const;
+
+  // Offset of NVIDIA's own structure in the extended space: the vendor-specific capability with id
+  // 1 and revision 1 (VSEC), or the designated vendor-specific one of vendor 10de with id 0
+  // (DVSEC). Empty when there is none, also where the kernel shows no more than 256 bytes. Source:
+  // PCI Express Base Specification 5.0, 7.9.5 and 7.9.6.
+  enum class VendorStructure { kVsec, kDvsec };
+  absl::StatusOr<std::optional<off_t>> FindVendorStructure(VendorStructure kind) const;
 
  private:
   HostFs& fs_;

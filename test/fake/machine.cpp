@@ -2,15 +2,19 @@
 #include "test/fake/machine.h"
 
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/cc/plan.h"
 #include "libgpuhost/pci/scan.h"
 #include "test/vgpu/board.h"
 #include "test/vgpu/registers.h"
 
 namespace gpuhost::fake {
 
-Machine::Machine(int count, std::string_view board_name) {
-  const vgpu::Board& board = *vgpu::FindBoard(board_name);
-  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+Machine::Machine(int count, std::string_view board)
+    : Machine(std::vector<std::string_view>(static_cast<size_t>(count), board)) {}
+
+Machine::Machine(const std::vector<std::string_view>& boards) {
+  for (size_t i = 0; i < boards.size(); ++i) {
+    const vgpu::Board& board = *vgpu::FindBoard(boards[i]);
     gpus_.push_back(
         std::make_unique<vgpu::VirtualGpu>(board, clock, std::chrono::milliseconds(1500)));
     gpus_.back()->WriteConfig(0x04, 2, 0x0002);  // the firmware enables memory decoding
@@ -30,6 +34,25 @@ std::string Machine::BdfOf(size_t index) { return fmt::format("0000:{:02x}:00.0"
 
 pci::Device Machine::DeviceOf(size_t index) {
   return pci::ReadDevice(kernel, *pci::Bdf::Parse(BdfOf(index))).value();
+}
+
+cc::State Machine::Effective(size_t index) {
+  const gpu::Chip& chip = *gpu::FindChip(DeviceOf(index));
+  return cc::DecodeState(chip.layout->mode_word, gpu(index).mode_word());
+}
+
+cc::State Machine::Pending(size_t index) {
+  return cc::PendingState({{gpu::Knob::kCcMode, gpu(index).knob(8)},
+                           {gpu::Knob::kCcDevtools, gpu(index).knob(6)},
+                           {gpu::Knob::kPpcie, gpu(index).knob(45)}});
+}
+
+void Machine::Bring(size_t index, cc::Mode mode) {
+  for (const auto& step : cc::KnobsOf(mode, gpu::FindChip(DeviceOf(index))->architecture)) {
+    gpu(index).SetKnob(static_cast<uint16_t>(step.knob), step.value);
+  }
+  gpu(index).FunctionLevelReset().IgnoreError();
+  clock.SleepFor(std::chrono::minutes(1));
 }
 
 void Machine::HoldOpen(size_t index, int pid, const std::string& command) {

@@ -4,7 +4,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "libgpuhost/cc/mode.h"
 #include "libgpuhost/gpu/registers.h"
 #include "test/fake/fake_clock.h"
 #include "test/fake/fake_kernel.h"
@@ -18,11 +20,18 @@ class Machine : public gpu::RegisterSource {
   // `count` GPUs of `board` at 0000:01:00.0, 0000:02:00.0, ..., each in its own IOMMU group, bound
   // to vfio-pci.
   explicit Machine(int count = 1, std::string_view board = "h100-pcie");
+  // One device of each of these boards.
+  explicit Machine(const std::vector<std::string_view>& boards);
 
   vgpu::VirtualGpu& gpu(size_t index) { return *gpus_.at(index); }
   size_t size() const { return gpus_.size(); }
   static std::string BdfOf(size_t index);
   pci::Device DeviceOf(size_t index);
+  // As the registers say, whether booted or not, and as the knobs say.
+  cc::State Effective(size_t index);
+  cc::State Pending(size_t index);
+  // The device as after a change to `mode` long ago.
+  void Bring(size_t index, cc::Mode mode);
   // Makes it look as if process `pid` had a GPU's VFIO group open.
   void HoldOpen(size_t index, int pid, const std::string& command);
 

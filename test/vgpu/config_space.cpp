@@ -15,9 +15,12 @@ constexpr uint32_t kFlrCapable = 1u << 28;
 constexpr uint32_t kFlrByte = kDeviceControl + 1, kStartFlr = 0x80;
 constexpr uint32_t kBar1Size = 1u << 20;
 
+constexpr uint32_t kErrorReporting = 0x100;  // the first extended capability
+constexpr uint32_t kErrorReportingId = 0x0001, kVsecId = 0x000b, kDvsecId = 0x0023;
+
 }  // namespace
 
-ConfigSpace::ConfigSpace(const Board& board) {
+ConfigSpace::ConfigSpace(const Board& board) : board_(board) {
   Put(0x00, 2, 0x10de);
   Put(0x02, 2, board.device);
   Put(kStatus, 2, 0x0010);  // has a capability list
@@ -31,6 +34,13 @@ ConfigSpace::ConfigSpace(const Board& board) {
   Put(kDeviceCapabilities, 4, kFlrCapable | 1u << 15 | 1);
   Put(kExpress + 0x0c, 4, 0x02 | 16u << 4);  // link: 5 GT/s, 16 lanes
   Put(kExpress + 0x12, 2, 0x0102);
+
+  const uint32_t vendor = board.vendor_structure;
+  Put(kErrorReporting, 4, kErrorReportingId | 2u << 16 | vendor << 20);
+  if (vendor != 0) {
+    Put(vendor, 4, (board.designated ? kDvsecId : kVsecId) | 1u << 16);
+    Put(vendor + 4, 4, board.designated ? 0x018010de : 0x01810001);
+  }
 
   Allow(kCommand, 2, 0x0547);
   Allow(kBar0, 4, ~(board.bar0_size - 1));
@@ -82,6 +92,17 @@ void ConfigSpace::EnterD3hot() { Put(kPmcsr, 1, bytes_[kPmcsr] | kPowerState); }
 void ConfigSpace::OfferFlr(bool offered) {
   const uint32_t others = Read(kDeviceCapabilities, 4) & ~kFlrCapable;
   Put(kDeviceCapabilities, 4, others | (offered ? kFlrCapable : 0));
+}
+
+void ConfigSpace::SetFirewall(bool closed) {
+  if (board_.firewall_word == 0) return;
+  const uint32_t offset = board_.vendor_structure + board_.firewall_word;
+  const uint32_t others = Read(offset, 4) & ~board_.firewall_bit;
+  Put(offset, 4, others | (closed ? board_.firewall_bit : 0));
+}
+
+void ConfigSpace::SetFaults(uint32_t bits) {
+  if (board_.vendor_structure != 0) Put(board_.vendor_structure + board_.fault_word, 4, bits);
 }
 
 }  // namespace gpuhost::vgpu

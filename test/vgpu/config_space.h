@@ -8,8 +8,9 @@
 
 namespace gpuhost::vgpu {
 
-// The 256 bytes of configuration space of a PCI Express endpoint with power management and
-// function-level reset, and two 32-bit BARs. Source: PCI Express Base Specification 5.0, 7.5.
+// Configuration space of a PCI Express endpoint with power management and function-level reset, two
+// 32-bit BARs, and in its extended part advanced error reporting and NVIDIA's own structure.
+// Source: PCI Express Base Specification 5.0, 7.5 and 7.9.
 class ConfigSpace {
  public:
   explicit ConfigSpace(const Board& board);
@@ -26,12 +27,16 @@ class ConfigSpace {
   bool InD0() const;
   void EnterD3hot();
   void OfferFlr(bool offered);
+  // Words of NVIDIA's structure.
+  void SetFirewall(bool closed);
+  void SetFaults(uint32_t bits);
 
  private:
-  static constexpr uint32_t kSize = 256;
+  static constexpr uint32_t kSize = 4096;
   void Put(uint32_t offset, uint32_t size, uint32_t value);
   void Allow(uint32_t offset, uint32_t size, uint32_t mask);
 
+  const Board& board_;
   std::array<uint8_t, kSize> bytes_{};
   std::array<uint8_t, kSize> writable_{};
 };

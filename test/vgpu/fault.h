@@ -22,6 +22,10 @@ enum class Fault {
   kNeverBoots,      // after a reset the firmware does not boot
   kDead,            // off the bus: all ones in BAR0 and configuration space
   kDeadAfterReset,  // all ones in BAR0 after a reset; configuration space answers
+  kDeadOnce,        // the same after the first reset only: the next one brings it back
+  kSecurityFault,   // after a reset answers 0xbadf0200, with bits 4 and 11 in the fault word
+  kFirewallStuck,   // after a reset BAR0 stays closed (chips with a firewall)
+  kLinkDown,        // the link to its CPU does not come up (coupled chips)
   kKnobLocked,      // every permission knob reads 0, every write is refused with error 0x9e
   kPpcieUnknown,    // old firmware: error 0x1e3 for knobs 44 and 45
   kRecovery,        // waits for its firmware to be flashed

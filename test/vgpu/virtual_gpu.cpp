@@ -3,12 +3,30 @@
 
 #include <algorithm>
 
+#include "test/vgpu/emem_port.h"
+#include "test/vgpu/mnoc_port.h"
+
 namespace gpuhost::vgpu {
 namespace {
 
 constexpr uint32_t kAllOnes = 0xffffffff;
 constexpr uint16_t kCcDevtools = 6, kCcMode = 8, kPpcie = 45;
 constexpr Duration kSilence = std::chrono::milliseconds(100);  // after a reset nothing answers
+
+constexpr uint32_t kSecurityFault = 0xbadf0200, kFaultBits = 1u << 4 | 1u << 11;
+constexpr uint32_t kC2cStatus = 0x1498;
+
+std::unique_ptr<FspPortModel> MakePort(FspPort kind, KnobStore& knobs, HasFault has_fault) {
+  switch (kind) {
+    case FspPort::kEmem:
+      return std::make_unique<EmemPort>(knobs, std::move(has_fault));
+    case FspPort::kMnoc:
+      return std::make_unique<MnocPort>(knobs, std::move(has_fault));
+    case FspPort::kNone:
+      return nullptr;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -17,7 +35,8 @@ VirtualGpu::VirtualGpu(const Board& board, Clock& clock, Duration boot_time)
       clock_(clock),
       boot_time_(boot_time),
       config_(board),
-      fsp_([this](Fault fault) { return Has(fault); }),
+      knobs_([this](Fault fault) { return Has(fault); }, !board.is_blackwell),
+      fsp_(MakePort(board.fsp, knobs_, [this](Fault fault) { return Has(fault); })),
       reset_at_(clock.Now() - std::chrono::hours(1)) {}
 
 void VirtualGpu::Set(Fault fault, bool on) {
@@ -27,7 +46,7 @@ void VirtualGpu::Set(Fault fault, bool on) {
   else
     faults_.erase(fault);
   if (on && fault == Fault::kAsleepD3hot) config_.EnterD3hot();
-  if (on && fault == Fault::kStaleQueue) fsp_.LeaveStale();
+  if (on && fault == Fault::kStaleQueue && fsp_) fsp_->LeaveStale();
   if (fault == Fault::kNoFlr) config_.OfferFlr(!on);
 }
 
@@ -35,6 +54,7 @@ uint32_t VirtualGpu::ReadConfig(uint32_t offset, uint32_t size) {
   const std::lock_guard lock(mutex_);
   ++counters_.config_reads;
   if (OffTheBus()) return kAllOnes >> (32 - 8 * std::clamp(size, 1u, 4u));
+  RefreshVendorWords();
   return config_.Read(offset, size);
 }
 
@@ -47,6 +67,10 @@ void VirtualGpu::WriteConfig(uint32_t offset, uint32_t size, uint32_t value) {
 uint32_t VirtualGpu::ReadBar0(uint32_t offset) {
   const std::lock_guard lock(mutex_);
   ++counters_.bar_reads;
+  if (FirewallClosed()) {
+    ++counters_.too_early;
+    return kAllOnes;
+  }
   return Answers() ? ReadRegister(offset) : kAllOnes;
 }
 
@@ -57,7 +81,11 @@ void VirtualGpu::WriteBar0(uint32_t offset, uint32_t value) {
     ++counters_.violations;
     return;
   }
-  if (Answers() && board_.boot_status != 0 && Fsp::Owns(offset)) fsp_.Write(offset, value);
+  if (FirewallClosed()) {
+    ++counters_.too_early;
+    return;
+  }
+  if (Answers() && fsp_ && fsp_->Owns(offset)) fsp_->Write(offset, value);
 }
 
 uint32_t VirtualGpu::bar0() const {
@@ -84,7 +112,8 @@ bool VirtualGpu::OffTheBus() const {
 }
 
 bool VirtualGpu::Answers() const {
-  const bool died = Has(Fault::kDeadAfterReset) && counters_.resets > 0;
+  const bool died = (Has(Fault::kDeadAfterReset) && counters_.resets > 0) ||
+                    (Has(Fault::kDeadOnce) && counters_.resets == 1);
   return !OffTheBus() && !died && config_.DecodesMemory() && config_.InD0();
 }
 
@@ -94,28 +123,44 @@ bool VirtualGpu::Booted() const {
   return since >= needed && !(Has(Fault::kNeverBoots) && counters_.resets > 0);
 }
 
+// Opens when half of the boot is over.
+bool VirtualGpu::FirewallClosed() const {
+  if (board_.firewall_word == 0 || counters_.resets == 0) return false;
+  return Has(Fault::kFirewallStuck) || clock_.Now() - reset_at_ < boot_time_ / 2;
+}
+
+void VirtualGpu::RefreshVendorWords() {
+  config_.SetFirewall(FirewallClosed());
+  config_.SetFaults(Has(Fault::kSecurityFault) && counters_.resets > 0 ? kFaultBits : 0);
+}
+
 void VirtualGpu::Reset() {
   ++counters_.resets;
   reset_at_ = clock_.Now();
-  fsp_.Reset();
+  if (fsp_) fsp_->Reset();
   if (Has(Fault::kResetNoLatch)) return;
-  const bool ppcie = fsp_.knob(kPpcie) != 0;
+  const bool ppcie = knobs_.knob(kPpcie) != 0;
   if (board_.is_switch) {
     mode_word_ = ppcie ? 1 : 0;
     return;
   }
-  mode_word_ = (fsp_.knob(kCcMode) != 0 ? 1u : 0u) | (fsp_.knob(kCcDevtools) != 0 ? 2u : 0u) |
+  mode_word_ = (knobs_.knob(kCcMode) != 0 ? 1u : 0u) | (knobs_.knob(kCcDevtools) != 0 ? 2u : 0u) |
                (ppcie ? 0x20u : 0u);
 }
 
 uint32_t VirtualGpu::ReadRegister(uint32_t offset) {
   if (clock_.Now() - reset_at_ < kSilence) return kAllOnes;
-  if (offset == 0) return Has(Fault::kRecovery) ? 0 : board_.boot_identity;
+  if (Has(Fault::kSecurityFault) && counters_.resets > 0) return kSecurityFault;
+  const bool in_recovery = Has(Fault::kRecovery);
+  if (offset == 0) return in_recovery && !board_.is_blackwell ? 0 : board_.boot_identity;
   if (board_.boot_status == 0) return 0;  // a chip whose registers are not modelled
   if (offset == board_.boot_status) return Booted() ? 0xff : 0;
-  if (offset == board_.mode) return Booted() ? mode_word_ : 0;
-  if (offset == board_.recovery) return Has(Fault::kRecovery) ? 1u << 30 : 0;
-  if (Fsp::Owns(offset)) return fsp_.Read(offset);
+  if (offset == board_.mode) {
+    return Booted() ? mode_word_ | (board_.coupled_cc ? 1u << 8 : 0) : 0;
+  }
+  if (offset == board_.recovery) return !in_recovery ? 0 : board_.is_blackwell ? 5 : 1u << 30;
+  if (board_.coupled && offset == kC2cStatus) return Has(Fault::kLinkDown) ? 0 : 0xff;
+  if (fsp_ && fsp_->Owns(offset)) return fsp_->Read(offset);
   switch (offset) {  // sizes of the FSP's memories, which NVIDIA's tool reads
     case 0x8f0abc:
       return 32;
@@ -132,12 +177,12 @@ uint32_t VirtualGpu::ReadRegister(uint32_t offset) {
 
 uint16_t VirtualGpu::knob(uint16_t id) const {
   const std::lock_guard lock(mutex_);
-  return fsp_.knob(id);
+  return knobs_.knob(id);
 }
 
 void VirtualGpu::SetKnob(uint16_t id, uint16_t value) {
   const std::lock_guard lock(mutex_);
-  fsp_.SetKnob(id, value);
+  knobs_.SetKnob(id, value);
 }
 
 uint32_t VirtualGpu::mode_word() const {

@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <set>
 
@@ -11,7 +12,8 @@
 #include "test/vgpu/board.h"
 #include "test/vgpu/config_space.h"
 #include "test/vgpu/fault.h"
-#include "test/vgpu/fsp.h"
+#include "test/vgpu/fsp_port.h"
+#include "test/vgpu/knob_store.h"
 
 namespace gpuhost::vgpu {
 
@@ -50,6 +52,7 @@ class VirtualGpu {
   struct Counters {
     uint64_t bar_reads = 0, bar_writes = 0, config_reads = 0, config_writes = 0, resets = 0;
     uint64_t violations = 0;  // writes to BAR0 while they were forbidden
+    uint64_t too_early = 0;   // accesses to BAR0 while its firewall was closed
   };
   Counters counters() const;
   // Every write to BAR0 from now on is dropped and counted as a violation.
@@ -62,6 +65,8 @@ class VirtualGpu {
   bool OffTheBus() const;
   bool Answers() const;
   bool Booted() const;
+  bool FirewallClosed() const;
+  void RefreshVendorWords();
   void Reset();
   uint32_t ReadRegister(uint32_t offset);
 
@@ -72,7 +77,8 @@ class VirtualGpu {
   mutable std::mutex mutex_;
   std::set<Fault> faults_;
   ConfigSpace config_;
-  Fsp fsp_;
+  KnobStore knobs_;
+  std::unique_ptr<FspPortModel> fsp_;
   TimePoint reset_at_;
   uint32_t mode_word_ = 0;
   bool forbid_writes_ = false;

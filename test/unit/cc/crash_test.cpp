@@ -102,8 +102,7 @@ TEST_CASE("a run after a crash at any access ends in the wanted mode on all GPUs
     const cc::Outcome outcome = cc::ChangeMode(machine.host(), Observe(machine), way.wanted, {});
     REQUIRE(Text(outcome.status).empty());
     for (size_t i = 0; i < machine.size(); ++i) {
-      const auto word = machine.gpu(i).mode_word();
-      REQUIRE(cc::DecodeState(gpu::ModeWord::kGpuScratch, word) == cc::StateOf(way.wanted));
+      REQUIRE(machine.Effective(i) == cc::StateOf(way.wanted));
       REQUIRE(machine.gpu(i).knob(8) == (way.wanted == Mode::kOff ? 0 : 1));
     }
   }

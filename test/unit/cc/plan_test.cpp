@@ -12,11 +12,13 @@ using gpu::Knob;
 
 namespace {
 
+using gpu::Architecture;
+
 constexpr Mode kModes[] = {Mode::kOff, Mode::kOn, Mode::kDevtools, Mode::kPpcie};
 
-std::map<Knob, uint16_t> KnobsAfter(Mode mode) {
+std::map<Knob, uint16_t> KnobsAfter(Mode mode, Architecture chip = Architecture::kHopper) {
   std::map<Knob, uint16_t> knobs;
-  for (const cc::KnobStep& step : cc::KnobsOf(mode)) knobs[step.knob] = step.value;
+  for (const cc::KnobStep& step : cc::KnobsOf(mode, chip)) knobs[step.knob] = step.value;
   return knobs;
 }
 
@@ -48,12 +50,14 @@ TEST_CASE("modes print as they parse, and nothing else parses") {
 
 TEST_CASE("protected PCIe is decoded before CC") {
   using gpu::ModeWord;
-  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x00) == State::kOff);
-  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x01) == State::kOn);
-  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x03) == State::kDevtools);
-  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x02) == State::kInvalid);
-  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x20) == State::kPpcie);
-  CHECK(cc::DecodeState(ModeWord::kGpuScratch, 0x180) == State::kOff);  // power-efficient bits
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x00) == State::kOff);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x01) == State::kOn);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x03) == State::kDevtools);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x02) == State::kInvalid);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x20) == State::kPpcie);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x180) == State::kOff);          // power-efficient bits
+  CHECK(cc::DecodeState(ModeWord::kBlackwell, 0x143) == State::kDevtools);  // and other bits
+  CHECK(cc::DecodeState(ModeWord::kBlackwell, 0x20) == State::kOff);
   CHECK(cc::DecodeState(ModeWord::kSwitch, 1) == State::kPpcie);
   CHECK(cc::DecodeState(ModeWord::kSwitch, 0) == State::kOff);
 }
@@ -68,28 +72,31 @@ TEST_CASE("the knobs of a mode bring this mode") {
 }
 
 TEST_CASE("no step on the way from any mode to any other leaves devtools without CC") {
+  const Architecture chip =
+      GENERATE(Architecture::kHopper, Architecture::kBlackwell, Architecture::kNvSwitch);
   for (const Mode from : kModes) {
     for (const Mode to : kModes) {
       CAPTURE(cc::ToString(from), cc::ToString(to));
-      auto knobs = KnobsAfter(from);
-      for (const cc::KnobStep& step : cc::KnobsOf(to)) {
+      auto knobs = KnobsAfter(from, chip);
+      for (const cc::KnobStep& step : cc::KnobsOf(to, chip)) {
         knobs[step.knob] = step.value;
         CHECK(cc::PendingState(knobs) != State::kInvalid);
         const bool both = knobs[Knob::kPpcie] == 1 && knobs[Knob::kCcMode] == 1;
         CHECK_FALSE(both);
       }
-      CHECK(cc::PendingState(knobs) == cc::StateOf(to));
+      const bool none = chip == Architecture::kBlackwell && to == Mode::kPpcie;
+      if (!none) CHECK(cc::PendingState(knobs) == cc::StateOf(to, chip));
     }
   }
 }
 
 TEST_CASE("a device is reset only when its effective state differs") {
   const auto bdf = *pci::Bdf::Parse("0000:41:00.0");
-  CHECK(cc::PlanDevice(bdf, State::kOff, Mode::kOn).reset);
-  CHECK(cc::PlanDevice(bdf, State::kInvalid, Mode::kOff).reset);
-  CHECK(cc::PlanDevice(bdf, State::kPpcie, Mode::kOff).reset);
-  CHECK_FALSE(cc::PlanDevice(bdf, State::kOn, Mode::kOn).reset);
-  CHECK(ToString(cc::PlanDevice(bdf, State::kOn, Mode::kOff)) ==
+  CHECK(cc::PlanDevice(bdf, Architecture::kHopper, State::kOff, Mode::kOn).reset);
+  CHECK(cc::PlanDevice(bdf, Architecture::kHopper, State::kInvalid, Mode::kOff).reset);
+  CHECK(cc::PlanDevice(bdf, Architecture::kHopper, State::kPpcie, Mode::kOff).reset);
+  CHECK_FALSE(cc::PlanDevice(bdf, Architecture::kHopper, State::kOn, Mode::kOn).reset);
+  CHECK(ToString(cc::PlanDevice(bdf, Architecture::kHopper, State::kOn, Mode::kOff)) ==
         "0000:41:00.0: bar0-decoupler=0 ppcie=0 cc-devtools=0 cc-mode=0, then reset, expect off");
 }
 
@@ -125,9 +132,42 @@ TEST_CASE("one device in the way refuses the change and is named") {
     gpu.device.reset_methods = "pm bus";
     CHECK(Refusal(seen, Mode::kOn).find("no function-level reset") != std::string::npos);
   }
-  SECTION("ppcie") {
-    CHECK(Refusal(seen, Mode::kPpcie).find("not switched by this version") != std::string::npos);
-  }
+}
+
+TEST_CASE("a node whose devices cannot all have the mode is refused") {
+  std::vector<cc::Observation> seen{Idle("0000:01:00.0"), Idle("0000:02:00.0", 0x2901)};
+  CHECK(Refusal(seen, Mode::kPpcie).find("0000:02:00.0: GB100 has no protected PCIe") == 0);
+  CHECK(cc::Admit(seen, Mode::kOn, {}).ok());
+
+  cc::Observation superchip = Idle("0000:03:00.0", 0x2342);
+  CHECK(Refusal({superchip}, Mode::kOn).find("coupled to its CPU") != std::string::npos);
+  CHECK(cc::Admit(std::vector{superchip}, Mode::kOff, {}).ok());
+  superchip = Idle("0000:03:00.0", 0x31c3);
+  CHECK(Refusal({superchip}, Mode::kOn).find("coupled to its CPU") != std::string::npos);
+  superchip.mode_word = gpu::kCoupledCcBit;
+  CHECK(cc::Admit(std::vector{superchip}, Mode::kOn, {}).ok());
+
+  cc::Observation old_switch = Idle("0000:04:00.0", 0x1af1);
+  old_switch.device.class_code = 0x068000;
+  old_switch.chip = gpu::FindChip(old_switch.device);
+  old_switch.state = absl::UnimplementedError("LR10 has no modes");
+  seen = {Idle("0000:01:00.0"), old_switch};
+  CHECK(Refusal(seen, Mode::kPpcie) == "0000:04:00.0: LR10 has no modes");
+  CHECK(cc::Admit(seen, Mode::kOn, {}).ok());
+}
+
+TEST_CASE("a device that a driver holds is no obstacle once it is in its state") {
+  cc::Observation gpu = Idle("0000:01:00.0");
+  gpu.device.driver = "nvidia";
+  CHECK(cc::Admit(std::vector{gpu}, Mode::kOff, {}).ok());
+  CHECK_FALSE(cc::TakesPart(gpu, Mode::kOff));
+  CHECK_FALSE(cc::Admit(std::vector{gpu}, Mode::kOn, {}).ok());
+}
+
+TEST_CASE("NVSwitches alone are no GPUs to switch") {
+  cc::Observation nvswitch = Idle("0000:01:00.0", 0x22a3);
+  nvswitch.device.class_code = 0x068000;
+  CHECK(absl::IsNotFound(cc::Admit(std::vector{nvswitch}, Mode::kOn, {})));
 }
 
 TEST_CASE("a part without modes refuses every mode but off") {

@@ -47,8 +47,8 @@ TEST_CASE("identity is read-only, accesses beyond the end do nothing") {
   ConfigSpace config = H100();
   config.Write(0, 4, 0);
   CHECK(config.Read(0, 2) == 0x10de);
-  config.Write(0xfe, 4, 0xffffffff);
-  CHECK(config.Read(0xfe, 4) == 0);
+  config.Write(0xffe, 4, 0xffffffff);
+  CHECK(config.Read(0xffe, 4) == 0);
   CHECK(config.Read(0x10000, 4) == 0);
 }
 

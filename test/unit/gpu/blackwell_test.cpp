@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/cc/observe.h"
+#include "libgpuhost/gpu/boot.h"
+#include "libgpuhost/gpu/fsp_mnoc.h"
+#include "libgpuhost/gpu/prc.h"
+#include "test/fake/machine.h"
+
+using namespace gpuhost;
+using gpu::Bar0State;
+using gpu::Knob;
+using vgpu::Fault;
+
+namespace {
+
+struct Mailbox {
+  Mailbox() : registers(*machine.Open(machine.DeviceOf(0), gpu::Access::kReadWrite)) {}
+
+  fake::Machine machine{1, "b200"};
+  std::unique_ptr<gpu::Registers> registers;
+  gpu::FspMnoc transport{*registers, machine.clock};
+  gpu::Prc firmware{transport};
+};
+
+Bar0State Look(fake::Machine& machine) {
+  const pci::Device device = machine.DeviceOf(0);
+  const auto state =
+      gpu::LookAtBar0(pci::ConfigSpace(machine.kernel, device.bdf), *gpu::FindChip(device)->layout);
+  return state.value();
+}
+
+}  // namespace
+
+TEST_CASE("knobs travel through the mailbox") {
+  Mailbox mailbox;
+  REQUIRE(mailbox.transport.Initialize().ok());
+  CHECK(mailbox.firmware.Read(Knob::kCcMode).value() == 0);
+  REQUIRE(mailbox.firmware.Write(Knob::kCcMode, 1).ok());
+  CHECK(mailbox.machine.gpu(0).knob(8) == 1);
+  CHECK(absl::IsNotFound(mailbox.firmware.Read(Knob::kPpcie).status()));
+}
+
+TEST_CASE("an answer that somebody left in the mailbox is not taken for ours") {
+  Mailbox mailbox;
+  mailbox.machine.gpu(0).SetKnob(8, 1);
+  mailbox.machine.gpu(0).Set(Fault::kStaleQueue);
+  REQUIRE(mailbox.transport.Initialize().ok());
+  CHECK(mailbox.firmware.Read(Knob::kCcMode).value() == 1);
+}
+
+TEST_CASE("a request of many chunks arrives whole, one beyond the mailbox is refused") {
+  Mailbox mailbox;
+  std::vector<uint32_t> packet(1040, 0);  // 4160 bytes
+  const auto answer = mailbox.transport.Exchange(packet);
+  REQUIRE(answer.ok());
+  CHECK(answer->size() == 5);
+  packet.push_back(0);
+  CHECK(absl::IsInvalidArgument(mailbox.transport.Exchange(packet).status()));
+  CHECK(absl::IsInvalidArgument(mailbox.transport.Exchange({}).status()));
+}
+
+TEST_CASE("a mailbox that hangs or lies about its size is an error with a text") {
+  Mailbox mailbox;
+  mailbox.machine.gpu(0).Set(Fault::kRpcOversize);
+  CHECK(Text(mailbox.firmware.Read(Knob::kCcMode).status()).find("1048575 bytes") !=
+        std::string::npos);
+  Mailbox silent;
+  silent.machine.gpu(0).Set(Fault::kRpcSilent);
+  CHECK(absl::IsDeadlineExceeded(silent.firmware.Read(Knob::kCcMode).status()));
+}
+
+TEST_CASE("while the firewall is closed nobody touches BAR0") {
+  const std::string_view board = GENERATE("b200", "rtx-pro-6000");
+  fake::Machine machine(1, board);
+  CHECK(Look(machine) == Bar0State::kOpen);
+  REQUIRE(machine.gpu(0).FunctionLevelReset().ok());
+  CHECK(Look(machine) == Bar0State::kClosed);
+  const auto before = machine.gpu(0).counters().bar_reads;
+  const cc::Observation seen = cc::Observe(machine.host(), machine.DeviceOf(0));
+  CHECK(Text(seen.state.status()) == "firmware is booting");
+  CHECK(machine.gpu(0).counters().bar_reads == before);
+  machine.clock.SleepFor(std::chrono::milliseconds(800));
+  CHECK(Look(machine) == Bar0State::kOpen);
+}
+
+TEST_CASE("where extended configuration space is hidden the firewall gets its time") {
+  // What a virtual machine shows: 256 bytes.
+  class Narrow : public fake::FakeKernel {
+   public:
+    using FakeKernel::FakeKernel;
+    absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
+                                       size_t count) const override {
+      if (offset >= 256) return absl::OutOfRangeError("short read");
+      return FakeKernel::ReadAt(path, offset, count);
+    }
+  };
+  fake::Machine machine(1, "b200");
+  Narrow kernel(machine.root);
+  const gpu::Layout& layout = *gpu::FindChip(machine.DeviceOf(0))->layout;
+  const pci::ConfigSpace config(kernel, machine.DeviceOf(0).bdf);
+  CHECK(gpu::LookAtBar0(config, layout).value() == Bar0State::kUnknown);
+  const TimePoint start = machine.clock.Now();
+  CHECK(gpu::WaitForBar0(config, layout, machine.clock, /*just_reset=*/false).ok());
+  CHECK(machine.clock.Now() == start);
+  CHECK(gpu::WaitForBar0(config, layout, machine.clock, /*just_reset=*/true).ok());
+  CHECK(machine.clock.Now() - start == std::chrono::seconds(3));
+}
+
+TEST_CASE("each board has the chip that its ids say") {
+  const auto chip = [](std::string_view board) {
+    fake::Machine machine(1, board);
+    return gpu::FindChip(machine.DeviceOf(0));
+  };
+  CHECK(chip("h20-sxm")->name == "GH100");
+  CHECK(chip("b200")->name == "GB100");
+  CHECK(chip("b300")->name == "GB110");
+  CHECK(chip("rtx-pro-6000")->name == "GB202");
+  CHECK(chip("nvswitch-2")->layout == nullptr);
+  CHECK(chip("a100")->layout == nullptr);
+
+  const auto coupled = [](std::string_view board) {
+    fake::Machine machine(1, board);
+    return gpu::IsCoupled(machine.DeviceOf(0));
+  };
+  for (const char* board : {"gh200", "gb200", "gb300"}) CHECK(coupled(board));
+  for (const char* board : {"h100-sxm", "b200", "b300", "nvswitch"}) CHECK_FALSE(coupled(board));
+}
