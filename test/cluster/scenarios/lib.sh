@@ -38,15 +38,15 @@ on_virtual_node() {
 # beside_kubelet FUNCTION: on a virtual node, runs the function beside a standalone kubelet.
 beside_kubelet() {
   local controller
-  mount -t tmpfs tmpfs /tmp # the node's root is an overlay, on which containerd can put none of its own
+  mount -t tmpfs tmpfs /mnt # the node's root is an overlay, which bears no other
   mount -t tmpfs tmpfs /sys/fs/cgroup
   for controller in cpu,cpuacct cpuset memory pids devices freezer blkio; do
     mkdir "/sys/fs/cgroup/$controller"
     mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
   done
   modprobe veth
-  declare -f >/tmp/functions
-  test/cluster/cluster --no-apiserver --timeout 250 -- bash -ec ". /tmp/functions; $1"
+  declare -f >/mnt/functions
+  TMPDIR=/mnt test/cluster/cluster --no-apiserver --timeout 250 -- bash -ec ". /mnt/functions; $1"
 }
 
 allocatable() { kubectl get node "$CLUSTER_NODE" -o "jsonpath={.status.allocatable.nvidia\.com/$1}"; }
