@@ -104,9 +104,10 @@ class Writer {
                     const std::string& type = kMergePatch) {
     return Ask(what, {.method = "PATCH", .path = path_, .body = body, .content_type = type});
   }
-  std::string Watch(const std::string& what, const std::string& resource_version) {
-    return Ask(what, {.path = Nodes("watch=true&allowWatchBookmarks=true&timeoutSeconds=3",
-                                    resource_version)});
+  // Without bookmarks: whether one comes is a matter of time, but where others keep changing.
+  std::string Watch(const std::string& what, const std::string& resource_version,
+                    const std::string& more = "") {
+    return Ask(what, {.path = Nodes("watch=true&timeoutSeconds=3" + more, resource_version)});
   }
   std::string Nodes(const std::string& query, const std::string& resource_version) const {
     return fmt::format("/api/v1/nodes?fieldSelector=metadata.name%3D{}&{}&resourceVersion={}",
@@ -184,7 +185,7 @@ void Writer::Lists() {
   const std::string now = ResourceVersion();
   Watch("watch from now", now);
   std::jthread other([this](std::stop_token stop) { KeepChangingTheOther(stop); });
-  Watch("watch while others change", now);
+  Watch("watch while others change", now, "&allowWatchBookmarks=true");
   other = {};
   Ask("list of the future", {.path = Nodes("resourceVersionMatch=NotOlderThan", kFuture)});
   Watch("watch from the future", kFuture);

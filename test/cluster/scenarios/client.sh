@@ -16,7 +16,7 @@ YAML
   # The API server remembers what etcd has forgotten, until it starts anew.
   cat >forget <<'SH'
 ETCDCTL_API=3 etcdctl compact "$1" && cluster-part kill kube-apiserver && cluster-part start kube-apiserver
-until kubectl get --raw /readyz; do sleep 0.1; done
+until kubectl get --raw /readyz 2>/dev/null; do sleep 0.1; done
 SH
   api-transcript "$KUBECONFIG" "$(cluster-kubeconfig service-account default stranger)" transcript other \
     "bash forget >&2" >real
