@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
+#include <atomic>
 #include <thread>
 
 #include "libgpuhost/base/parse.h"
@@ -156,29 +157,51 @@ struct ScriptedApiServer::Impl {
     }
     const auto limit = ParseDecimal(request.get_param_value("timeoutSeconds"), 3600).value_or(1800);
     const auto end = steady_clock::now() + seconds(limit);
-    auto stage = std::make_shared<steady_clock::time_point>(end - kBookmarkBeforeEnd);
-    auto version = std::make_shared<uint64_t>(*from);
-    const uint64_t begin = std::max(*from, store.version());
-    const bool bookmarks = request.get_param_value("allowWatchBookmarks") == "true";
+    auto stream = std::make_shared<WatchStream>(
+        WatchStream{.name = SelectedName(request),
+                    .end = end,
+                    .stage = end - kBookmarkBeforeEnd,
+                    .version = *from,
+                    .begin = std::max(*from, store.version()),
+                    .bookmarks = request.get_param_value("allowWatchBookmarks") == "true",
+                    .cuts = cuts});
     response.set_chunked_content_provider(
-        "application/json", [this, name = SelectedName(request), end, stage, version, begin,
-                             bookmarks](size_t, httplib::DataSink& sink) {
-          Event event;
-          std::string line;
-          bool more = !store.closed();
-          if (store.Next(name, *version, *stage, event)) {
-            line = Line(event);
-            more = event.type != "ERROR";
-          } else if (*stage < end) {
-            if (bookmarks && *version > begin) line = Line(Bookmark(*version));
-            *stage = end;
-          } else {
-            more = false;
-          }
-          if (!line.empty() && !sink.write(line.data(), line.size())) return false;
-          if (!more) sink.done();
-          return true;
+        "application/json", [this, stream = std::move(stream)](size_t, httplib::DataSink& sink) {
+          return Pump(*stream, sink);
         });
+  }
+
+  struct WatchStream {
+    std::string name;
+    steady_clock::time_point end, stage;
+    uint64_t version, begin;
+    bool bookmarks;
+    int cuts;
+  };
+
+  // Waits for the next line of a watch and sends it; false cuts the connection.
+  bool Pump(WatchStream& stream, httplib::DataSink& sink) {
+    const auto is_cut = [&] { return cuts != stream.cuts; };
+    Event event;
+    std::string line;
+    bool more = !store.closed();
+    const bool come = store.Next(stream.name, stream.version, stream.stage, is_cut, event);
+    if (is_cut()) {
+      sink.write("{\"type\":", 8);
+      return false;
+    }
+    if (come) {
+      line = Line(event);
+      more = event.type != "ERROR";
+    } else if (stream.stage < stream.end) {
+      if (stream.bookmarks && stream.version > stream.begin) line = Line(Bookmark(stream.version));
+      stream.stage = stream.end;
+    } else {
+      more = false;
+    }
+    if (!line.empty() && !sink.write(line.data(), line.size())) return false;
+    if (!more) sink.done();
+    return true;
   }
 
   std::string Token() const { return fmt::format("admin-{}", tokens); }
@@ -190,6 +213,7 @@ struct ScriptedApiServer::Impl {
   std::thread listener;
   mutable std::mutex mutex;
   std::vector<std::string> requests;
+  std::atomic<int> cuts = 0;
   int tokens = 1, cut_off = 0, refusals = 0, refusal_code = 0, refusal_retry_after = 0;
 };
 
@@ -223,6 +247,15 @@ std::map<std::string, std::string> ScriptedApiServer::LabelsOf(const std::string
 
 void ScriptedApiServer::Forget(const std::string& resource_version) {
   impl_->store.Forget(ParseDecimal(resource_version).value_or(0));
+}
+
+void ScriptedApiServer::DeleteNode(const std::string& name) { impl_->store.Delete(name); }
+
+void ScriptedApiServer::ForgetAll() { impl_->store.ForgetAll(); }
+
+void ScriptedApiServer::CutWatches() {
+  ++impl_->cuts;
+  impl_->store.Wake();
 }
 
 void ScriptedApiServer::Refuse(int times, int code, int retry_after_seconds) {

@@ -24,13 +24,17 @@ class ScriptedApiServer {
   void AddNode(const std::string& name, const std::map<std::string, std::string>& labels = {});
   // Empty when there is no such node.
   std::map<std::string, std::string> LabelsOf(const std::string& name) const;
+  void DeleteNode(const std::string& name);
   // Compaction and a restart: versions before that one are too old from now on.
   void Forget(const std::string& resource_version);
+  void ForgetAll();  // all versions up to now
 
   // The next `times` requests fail like that; Retry-After is sent when it is not 0.
   void Refuse(int times, int code, int retry_after_seconds = 0);
   // The next `times` answers end in their middle, with the connection.
   void CutOff(int times);
+  // Watches that run now end in the middle of a line, with their connections.
+  void CutWatches();
   // Tokens given out so far are not valid any more; admin() gives out a new one.
   void RenewToken();
 

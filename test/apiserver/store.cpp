@@ -86,9 +86,20 @@ void Store::Forget(uint64_t version) {
   changed_.notify_all();
 }
 
+void Store::ForgetAll() {
+  const std::lock_guard lock(mutex_);
+  forgotten_ = ++version_;
+  changed_.notify_all();
+}
+
 void Store::Close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
+  changed_.notify_all();
+}
+
+void Store::Wake() {
+  const std::lock_guard lock(mutex_);
   changed_.notify_all();
 }
 
@@ -161,9 +172,10 @@ Answer Store::List(const std::string& name, const std::string& match,
 }
 
 bool Store::Next(const std::string& name, uint64_t& version,
-                 std::chrono::steady_clock::time_point deadline, Event& event) const {
+                 std::chrono::steady_clock::time_point deadline,
+                 const std::function<bool()>& given_up, Event& event) const {
   std::unique_lock lock(mutex_);
-  while (!closed_) {
+  while (!closed_ && !given_up()) {
     if (version < forgotten_) {
       Answer gone = Failure(410, "Expired",
                             fmt::format("too old resource version: {} ({})", version, forgotten_));

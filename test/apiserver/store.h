@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -37,6 +38,7 @@ class Store {
   void Add(const std::string& name, const std::map<std::string, std::string>& labels);
   // What is older than `version` is not known any more.
   void Forget(uint64_t version);
+  void ForgetAll();  // also the present one, by a change of something else
   // Wakes all who wait, now and from now on.
   void Close();
 
@@ -47,9 +49,12 @@ class Store {
   Answer List(const std::string& name, const std::string& match, const std::string& version) const;
 
   // Waits until `deadline` for the first event after `version` that concerns `name`, or for a
-  // failure to report; false when there is none. `version` moves on with it.
+  // failure to report; false when there is none, or after Wake when `given_up`. `version` moves on
+  // with it.
   bool Next(const std::string& name, uint64_t& version,
-            std::chrono::steady_clock::time_point deadline, Event& event) const;
+            std::chrono::steady_clock::time_point deadline, const std::function<bool()>& given_up,
+            Event& event) const;
+  void Wake();
   uint64_t version() const;
   bool closed() const;
 

@@ -21,8 +21,6 @@ absl::StatusCode CodeOf(CURLcode code) {
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
       return absl::StatusCode::kFailedPrecondition;
-    case CURLE_WRITE_ERROR:
-      return absl::StatusCode::kResourceExhausted;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       return absl::StatusCode::kInvalidArgument;
@@ -35,8 +33,6 @@ std::string_view Remedy(absl::StatusCode code) {
   switch (static_cast<int>(code)) {
     case static_cast<int>(absl::StatusCode::kFailedPrecondition):
       return "check certificate authority, client certificate and the server's name";
-    case static_cast<int>(absl::StatusCode::kResourceExhausted):
-      return "an answer may have 16 MiB; is this an API server?";
     case static_cast<int>(absl::StatusCode::kInvalidArgument):
       return "the server must be written like https://10.0.0.1:6443";
     default:
@@ -44,11 +40,27 @@ std::string_view Remedy(absl::StatusCode code) {
   }
 }
 
-size_t Collect(char* bytes, size_t, size_t count, void* target) {
-  auto& body = *static_cast<std::string*>(target);
-  if (body.size() + count > kLargestBody) return 0;
-  body.append(bytes, count);
-  return count;
+// Where the body goes: to the sink when the answer is a success, else into the response.
+struct Receiver {
+  CURL* easy;
+  const BodySink& sink;
+  Response response;
+  absl::Status status;
+};
+
+size_t Receive(char* bytes, size_t, size_t count, void* target) {
+  auto& receiver = *static_cast<Receiver*>(target);
+  long code = 0;
+  curl_easy_getinfo(receiver.easy, CURLINFO_RESPONSE_CODE, &code);
+  if (receiver.sink && code >= 200 && code < 300) {
+    receiver.status = receiver.sink(std::string_view(bytes, count));
+  } else if (receiver.response.body.size() + count > kLargestBody) {
+    receiver.status =
+        absl::ResourceExhaustedError("the answer is larger than 16 MiB; is this an API server?");
+  } else {
+    receiver.response.body.append(bytes, count);
+  }
+  return receiver.status.ok() ? count : 0;
 }
 
 struct FreeList {
@@ -92,16 +104,20 @@ std::pair<std::string, List> Destination(const Endpoint& endpoint, const Request
 
 }  // namespace
 
-struct CurlClient::Easy {
-  Easy() {
+struct CurlClient::Handles {
+  Handles() {
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    handle = curl_easy_init();
+    easy = curl_easy_init();
+    multi = curl_multi_init();
   }
-  ~Easy() { curl_easy_cleanup(handle); }
+  ~Handles() {
+    curl_easy_cleanup(easy);
+    curl_multi_cleanup(multi);
+  }
 
   template <typename Value>
   void Set(CURLoption option, Value value) {
-    curl_easy_setopt(handle, option, value);
+    curl_easy_setopt(easy, option, value);
   }
   void SetText(CURLoption option, const std::string& text) {
     if (!text.empty()) Set(option, text.c_str());
@@ -113,56 +129,85 @@ struct CurlClient::Easy {
     Set(option, &blob);
   }
 
-  CURL* handle;
+  CURL* easy;
+  CURLM* multi;
 };
 
-CurlClient::CurlClient() : easy_(std::make_unique<Easy>()) {}
+CurlClient::CurlClient(int stop_fd) : handles_(std::make_unique<Handles>()), stop_fd_(stop_fd) {}
 CurlClient::~CurlClient() = default;
 
-absl::StatusOr<Response> CurlClient::Send(const Endpoint& endpoint, const Request& request) {
+// libcurl's own loop looks around once a second; this one sleeps until there is something to do.
+absl::Status CurlClient::Perform() {
+  constexpr int kLongSleep = 60'000;  // ms; timers of libcurl end it earlier
+  curl_waitfd stop{.fd = stop_fd_, .events = CURL_WAIT_POLLIN, .revents = 0};
+  const unsigned int extra = stop_fd_ < 0 ? 0 : 1;
+  int running = 1;
+  while (true) {
+    if (const CURLMcode code = curl_multi_perform(handles_->multi, &running); code != CURLM_OK) {
+      return absl::InternalError(curl_multi_strerror(code));
+    }
+    if (running == 0) return absl::OkStatus();
+    curl_multi_poll(handles_->multi, &stop, extra, kLongSleep, nullptr);
+    if (stop.revents != 0) return absl::CancelledError("about to end");
+  }
+}
+
+absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Request& request,
+                                            const BodySink& sink) {
   const auto [url, connect_to] = Destination(endpoint, request);
   const List headers = Headers(endpoint, request);
   char reason[CURL_ERROR_SIZE] = "";
-  Response response;
+  Receiver receiver{handles_->easy, sink, {}, absl::OkStatus()};
 
-  curl_easy_reset(easy_->handle);  // connections stay
-  easy_->SetText(CURLOPT_URL, url);
-  easy_->Set(CURLOPT_CONNECT_TO, connect_to.get());
-  easy_->Set(CURLOPT_PROTOCOLS_STR, "https");
-  easy_->Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  easy_->Set(CURLOPT_NOSIGNAL, 1L);
-  easy_->Set(CURLOPT_TCP_KEEPALIVE, 1L);
-  easy_->Set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  easy_->Set(
+  curl_easy_reset(handles_->easy);  // connections stay
+  handles_->SetText(CURLOPT_URL, url);
+  handles_->Set(CURLOPT_CONNECT_TO, connect_to.get());
+  handles_->Set(CURLOPT_PROTOCOLS_STR, "https");
+  handles_->Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  handles_->Set(CURLOPT_NOSIGNAL, 1L);
+  // A peer that is gone without a word is noticed after one and a half minutes.
+  handles_->Set(CURLOPT_TCP_KEEPALIVE, 1L);
+  handles_->Set(CURLOPT_TCP_KEEPIDLE, 30L);
+  handles_->Set(CURLOPT_TCP_KEEPINTVL, 10L);
+  handles_->Set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  handles_->Set(
       CURLOPT_TIMEOUT_MS,
       static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(request.limit).count()));
-  easy_->Set(CURLOPT_ERRORBUFFER, reason);
-  easy_->Set(CURLOPT_USERAGENT, "gpuhost");
-  easy_->SetText(CURLOPT_PROXY, endpoint.proxy);
-  easy_->SetPem(CURLOPT_CAINFO_BLOB, endpoint.ca_pem);
-  easy_->SetPem(CURLOPT_SSLCERT_BLOB, endpoint.certificate_pem);
-  easy_->SetPem(CURLOPT_SSLKEY_BLOB, endpoint.key_pem);
-  easy_->Set(CURLOPT_HTTPHEADER, headers.get());
-  easy_->Set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  handles_->Set(CURLOPT_ERRORBUFFER, reason);
+  handles_->Set(CURLOPT_USERAGENT, "gpuhost");
+  handles_->SetText(CURLOPT_PROXY, endpoint.proxy);
+  handles_->SetPem(CURLOPT_CAINFO_BLOB, endpoint.ca_pem);
+  handles_->SetPem(CURLOPT_SSLCERT_BLOB, endpoint.certificate_pem);
+  handles_->SetPem(CURLOPT_SSLKEY_BLOB, endpoint.key_pem);
+  handles_->Set(CURLOPT_HTTPHEADER, headers.get());
+  handles_->Set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
   if (!request.body.empty()) {
-    easy_->Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-    easy_->Set(CURLOPT_POSTFIELDS, request.body.data());
+    handles_->Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    handles_->Set(CURLOPT_POSTFIELDS, request.body.data());
   }
-  easy_->Set(CURLOPT_WRITEFUNCTION, &Collect);
-  easy_->Set(CURLOPT_WRITEDATA, &response.body);
+  handles_->Set(CURLOPT_WRITEFUNCTION, &Receive);
+  handles_->Set(CURLOPT_WRITEDATA, &receiver);
 
-  if (const CURLcode code = curl_easy_perform(easy_->handle); code != CURLE_OK) {
+  curl_multi_add_handle(handles_->multi, handles_->easy);
+  const absl::Status performed = Perform();
+  int left = 0;
+  const CURLMsg* message = curl_multi_info_read(handles_->multi, &left);
+  const CURLcode code = message == nullptr ? CURLE_OK : message->data.result;
+  curl_multi_remove_handle(handles_->multi, handles_->easy);
+  GPUHOST_TRY(performed);
+  GPUHOST_TRY(Annotate(receiver.status, fmt::format("{} {}", request.method, url)));
+  if (code != CURLE_OK) {
     const absl::StatusCode status = CodeOf(code);
     return Error(status, "{} {}: {}; {}", request.method, url,
                  reason[0] != '\0' ? reason : curl_easy_strerror(code), Remedy(status));
   }
   long http_code = 0;
-  curl_easy_getinfo(easy_->handle, CURLINFO_RESPONSE_CODE, &http_code);
-  response.code = static_cast<int>(http_code);
+  curl_easy_getinfo(handles_->easy, CURLINFO_RESPONSE_CODE, &http_code);
+  receiver.response.code = static_cast<int>(http_code);
   curl_off_t seconds = 0;
-  curl_easy_getinfo(easy_->handle, CURLINFO_RETRY_AFTER, &seconds);
-  if (seconds > 0) response.retry_after = std::chrono::seconds(seconds);
-  return response;
+  curl_easy_getinfo(handles_->easy, CURLINFO_RETRY_AFTER, &seconds);
+  if (seconds > 0) receiver.response.retry_after = std::chrono::seconds(seconds);
+  return std::move(receiver.response);
 }
 
 }  // namespace gpuhost::kube

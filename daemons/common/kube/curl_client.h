@@ -11,13 +11,18 @@ namespace gpuhost::kube {
 // own needs a client of its own.
 class CurlClient : public HttpClient {
  public:
-  CurlClient();
+  // Requests end as soon as `stop_fd` is readable; -1: never for that reason.
+  explicit CurlClient(int stop_fd = -1);
   ~CurlClient() override;
-  absl::StatusOr<Response> Send(const Endpoint& endpoint, const Request& request) override;
+  absl::StatusOr<Response> Stream(const Endpoint& endpoint, const Request& request,
+                                  const BodySink& sink) override;
 
  private:
-  struct Easy;
-  std::unique_ptr<Easy> easy_;
+  struct Handles;
+  absl::Status Perform();
+
+  std::unique_ptr<Handles> handles_;
+  int stop_fd_;
 };
 
 }  // namespace gpuhost::kube

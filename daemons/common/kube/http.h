@@ -5,8 +5,10 @@
 
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "daemons/common/kube/endpoint.h"
 #include "libgpuhost/base/clock.h"
@@ -22,20 +24,29 @@ struct Request {
 };
 
 struct Response {
-  int code = 0;  // HTTP status
-  std::string body;
+  int code = 0;                         // HTTP status
+  std::string body;                     // what no sink has taken
   std::optional<Duration> retry_after;  // what the server asks for with 429 and 503
 };
+
+// Takes the body of a successful answer (2xx) piece by piece; an error ends the request with it.
+using BodySink = std::function<absl::Status(std::string_view bytes)>;
 
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
-  // One request, one whole answer of whatever status. An error means that there is none:
+  // One request, one answer of whatever status. An error means that there is none:
   //   kUnavailable         not reached, or the connection broke; worth another try
   //   kDeadlineExceeded    not within request.limit
   //   kFailedPrecondition  the server's certificate or ours is not accepted
   //   kResourceExhausted   the answer is larger than any Kubernetes object
-  virtual absl::StatusOr<Response> Send(const Endpoint& endpoint, const Request& request) = 0;
+  //   kCancelled           this process is about to end
+  // and what the sink says.
+  virtual absl::StatusOr<Response> Stream(const Endpoint& endpoint, const Request& request,
+                                          const BodySink& sink) = 0;
+  absl::StatusOr<Response> Send(const Endpoint& endpoint, const Request& request) {
+    return Stream(endpoint, request, {});
+  }
 };
 
 }  // namespace gpuhost::kube

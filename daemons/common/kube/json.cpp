@@ -24,21 +24,60 @@ std::string TextOf(const Json& object, const char* key) {
   return value.is_string() ? value.get<std::string>() : "";
 }
 
-}  // namespace
-
-absl::StatusOr<Node> ParseNode(std::string_view body) {
-  const Json json = Parse(body);
-  const Json& metadata = Member(json, "metadata");
+Node ToNode(const Json& object) {
+  const Json& metadata = Member(object, "metadata");
   Node node{.name = TextOf(metadata, "name"),
             .resource_version = TextOf(metadata, "resourceVersion")};
-  if (TextOf(json, "kind") != "Node" || node.name.empty()) {
-    return Error(absl::StatusCode::kDataLoss, "read a node: the answer is none but '{}'",
-                 body.substr(0, 80));
-  }
   for (const auto& [key, value] : Member(metadata, "labels").items()) {
     if (value.is_string()) node.labels[key] = value.get<std::string>();
   }
   return node;
+}
+
+absl::Status NoAnswer(std::string_view wanted, std::string_view body) {
+  return Error(absl::StatusCode::kDataLoss, "read {}: the answer is none but '{}'", wanted,
+               body.substr(0, 80));
+}
+
+}  // namespace
+
+absl::StatusOr<Node> ParseNode(std::string_view body) {
+  const Json json = Parse(body);
+  Node node = ToNode(json);
+  if (TextOf(json, "kind") != "Node" || node.name.empty()) return NoAnswer("a node", body);
+  return node;
+}
+
+absl::StatusOr<NodeList> ParseNodeList(std::string_view body) {
+  const Json json = Parse(body);
+  NodeList list{.resource_version = TextOf(Member(json, "metadata"), "resourceVersion")};
+  if (TextOf(json, "kind") != "NodeList" || list.resource_version.empty()) {
+    return NoAnswer("a list of nodes", body);
+  }
+  const Json& items = Member(json, "items");
+  if (items.is_array() && !items.empty()) list.node = ToNode(items.front());
+  return list;
+}
+
+absl::StatusOr<NodeEvent> ParseWatchLine(std::string_view line) {
+  const Json json = Parse(line);
+  const std::string type = TextOf(json, "type");
+  const Json& object = Member(json, "object");
+  if (type == "ERROR") {
+    const bool too_old = Member(object, "code") == 410 || TextOf(object, "reason") == "Expired";
+    return Error(too_old ? absl::StatusCode::kOutOfRange : absl::StatusCode::kUnavailable,
+                 "watch: {}", TextOf(object, "message"));
+  }
+  NodeEvent event{.kind = NodeEvent::Kind::kChanged, .node = ToNode(object)};
+  if (type == "DELETED") {
+    event.kind = NodeEvent::Kind::kDeleted;
+  } else if (type == "BOOKMARK") {
+    event.kind = NodeEvent::Kind::kBookmark;
+  } else if ((type != "ADDED" && type != "MODIFIED") || event.node.name.empty()) {
+    return NoAnswer("a watch event", line);
+  }
+  if (event.node.resource_version.empty()) return NoAnswer("a watch event", line);
+  return event;
 }
 
 std::string MergePatch(const LabelPatch& patch) {

@@ -30,6 +30,22 @@ absl::StatusOr<Node> ParseNode(std::string_view body);
 // whatever happened to the others meanwhile.
 std::string MergePatch(const LabelPatch& patch);
 
+// What a list of one node says: the node, unless there is none, and where to watch from.
+struct NodeList {
+  std::optional<Node> node;
+  std::string resource_version;
+};
+absl::StatusOr<NodeList> ParseNodeList(std::string_view body);
+
+// One line of a watch.
+struct NodeEvent {
+  enum class Kind { kChanged, kDeleted, kBookmark } kind;
+  Node node;  // of a bookmark, only the resource version
+};
+// kOutOfRange for the event that the watched version is too old, kUnavailable for any other event
+// of type ERROR, kDataLoss for what is no event.
+absl::StatusOr<NodeEvent> ParseWatchLine(std::string_view line);
+
 // The message of a Status object, which the server sends instead of what was asked for; empty when
 // `body` is none.
 std::string ParseStatusMessage(std::string_view body);
