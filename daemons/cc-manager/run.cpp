@@ -91,6 +91,12 @@ bool Differs(const gpu::Host& host, cc::Mode mode) {
          });
 }
 
+bool WantsOther(Target& target, const Result& last) {
+  if (target.fd() < 0) return false;
+  const auto wanted = target.Wanted();
+  return wanted.ok() ? wanted.value() != last.mode : wanted.status() != last.status;
+}
+
 }  // namespace
 
 int PrintPlan(const gpu::Host& host, Target& target, bool force) {
@@ -117,19 +123,21 @@ int RunDaemon(const gpu::Host& host, Target& target, bool force, TimePoint start
     Log(Level::kError, "cannot start", {{"error", status}});
     return service::kFailed;
   }
+  target.Start();
   Result last = Pass(host, target, force, start, absl::OkStatus());
   Duration retry = kFirstRetry;
   while (true) {
     service::Notify(last.status.ok()
                         ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(*last.mode))
                         : fmt::format("READY=1\nSTATUS=failed: {}", Text(last.status)));
-    const auto readable =
-        service::WaitReadable({stop->fd(), monitor->fd()}, last.status.ok() ? kLookAgain : retry);
+    const auto readable = service::WaitReadable({stop->fd(), monitor->fd(), target.fd()},
+                                                last.status.ok() ? kLookAgain : retry);
     if (readable[0]) break;
     monitor->Drain();
-    const bool due = !last.status.ok() && !readable[1];
+    target.Drain();
+    const bool due = !last.status.ok() && !readable[1] && !readable[2];
     if (due) retry = std::min(2 * retry, kLookAgain);
-    if (due || (last.mode && Differs(host, *last.mode))) {
+    if (due || WantsOther(target, last) || (last.mode && Differs(host, *last.mode))) {
       last = Pass(host, target, force, host.clock.Now(), last.status);
     }
     if (last.status.ok()) retry = kFirstRetry;

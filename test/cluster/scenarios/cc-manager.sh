@@ -3,31 +3,12 @@
 # rights that the GPU Operator grants it and no others, and answers with the state labels.
 cluster='--no-kubelet'
 guest() {
-  kubectl create namespace gpu-operator
-  kubectl create serviceaccount nvidia-cc-manager --namespace gpu-operator
-  kubectl apply -f - <<YAML
-apiVersion: v1
-kind: Node
-metadata: {name: gpu-node, labels: {zone: a}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: nvidia-cc-manager}
-rules:
-- {apiGroups: [""], resources: [nodes], verbs: [get, list, patch, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: nvidia-cc-manager}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nvidia-cc-manager}
-subjects: [{kind: ServiceAccount, name: nvidia-cc-manager, namespace: gpu-operator}]
-YAML
+  operator_rights
   kubectl create serviceaccount reader
   kubectl create clusterrole reader --verb=get --resource=nodes
   kubectl create clusterrolebinding reader --clusterrole=reader --serviceaccount=default:reader
-  account=$(cluster-kubeconfig service-account gpu-operator nvidia-cc-manager)
   reader=$(cluster-kubeconfig service-account default reader)
-  export KUBECONFIG account reader
+  export KUBECONFIG reader
   on_virtual_node switch_by_label --gpus 2
 }
 

@@ -35,6 +35,32 @@ on_virtual_node() {
     bash -ec ". $CLUSTER_RUN/functions; $function"
 }
 
+# operator_rights: a Node gpu-node, and for cc-manager the account and rights that the GPU Operator gives
+# it; $account is a kubeconfig with them.
+operator_rights() {
+  kubectl create namespace gpu-operator
+  kubectl create serviceaccount nvidia-cc-manager --namespace gpu-operator
+  kubectl apply -f - <<YAML
+apiVersion: v1
+kind: Node
+metadata: {name: gpu-node, labels: {zone: a}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: nvidia-cc-manager}
+rules:
+- {apiGroups: [""], resources: [nodes], verbs: [get, list, patch, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: nvidia-cc-manager}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nvidia-cc-manager}
+subjects: [{kind: ServiceAccount, name: nvidia-cc-manager, namespace: gpu-operator}]
+YAML
+  account=$(cluster-kubeconfig service-account gpu-operator nvidia-cc-manager)
+  export account
+}
+
 # beside_kubelet FUNCTION: on a virtual node, runs the function beside a standalone kubelet.
 beside_kubelet() {
   local controller
