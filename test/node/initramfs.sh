@@ -9,7 +9,7 @@ here=$(dirname "$(readlink -f "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-mkdir -p "$work"/{bin,dev,proc,sys,host,layer,root,modules}
+mkdir -p "$work"/{bin,dev,proc,sys,host,layer,sysroot,modules}
 cp "$(command -v busybox)" "$work/bin/busybox"
 cp "$here/init" "$work/init"
 chmod +x "$work/init"

@@ -26,10 +26,10 @@ Refusal RefusalOf(int code) {
       return {absl::StatusCode::kPermissionDenied, "grant this identity the right to do so"};
     case 404:
       return {absl::StatusCode::kNotFound, "check the name"};
-    case 410:
-      return {absl::StatusCode::kOutOfRange, "list again"};
     case 409:
       return {absl::StatusCode::kAborted, "somebody else changed it; read it again"};
+    case 410:
+      return {absl::StatusCode::kOutOfRange, "list again"};
     default:
       return code == 429 || code >= 500
                  ? Refusal{absl::StatusCode::kUnavailable, "the server is busy; try again"}

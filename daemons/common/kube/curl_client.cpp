@@ -11,32 +11,28 @@ namespace {
 constexpr long kConnectSeconds = 10;
 constexpr size_t kLargestBody = 16 << 20;  // etcd takes objects up to 1.5 MiB
 
-absl::StatusCode CodeOf(CURLcode code) {
+struct Failure {
+  absl::StatusCode code;
+  std::string_view remedy;
+};
+
+Failure FailureOf(CURLcode code) {
   // NOLINTNEXTLINE: the other hundred are connections that failed
   switch (static_cast<int>(code)) {
     case CURLE_OPERATION_TIMEDOUT:
-      return absl::StatusCode::kDeadlineExceeded;
+      return {absl::StatusCode::kDeadlineExceeded, "is the API server busy or out of reach?"};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-      return absl::StatusCode::kFailedPrecondition;
+      return {absl::StatusCode::kFailedPrecondition,
+              "check certificate authority, client certificate and the server's name"};
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-      return absl::StatusCode::kInvalidArgument;
+      return {absl::StatusCode::kInvalidArgument,
+              "the server must be written like https://10.0.0.1:6443"};
     default:
-      return absl::StatusCode::kUnavailable;
-  }
-}
-
-std::string_view Remedy(absl::StatusCode code) {
-  switch (static_cast<int>(code)) {
-    case static_cast<int>(absl::StatusCode::kFailedPrecondition):
-      return "check certificate authority, client certificate and the server's name";
-    case static_cast<int>(absl::StatusCode::kInvalidArgument):
-      return "the server must be written like https://10.0.0.1:6443";
-    default:
-      return "is the API server running and reachable from here?";
+      return {absl::StatusCode::kUnavailable, "is the API server running and reachable from here?"};
   }
 }
 
@@ -197,9 +193,9 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   GPUHOST_TRY(performed);
   GPUHOST_TRY(Annotate(receiver.status, fmt::format("{} {}", request.method, url)));
   if (code != CURLE_OK) {
-    const absl::StatusCode status = CodeOf(code);
-    return Error(status, "{} {}: {}; {}", request.method, url,
-                 reason[0] != '\0' ? reason : curl_easy_strerror(code), Remedy(status));
+    const Failure failure = FailureOf(code);
+    return Error(failure.code, "{} {}: {}; {}", request.method, url,
+                 reason[0] != '\0' ? reason : curl_easy_strerror(code), failure.remedy);
   }
   long http_code = 0;
   curl_easy_getinfo(handles_->easy, CURLINFO_RESPONSE_CODE, &http_code);

@@ -3,8 +3,7 @@
 
 # fake_gpus COUNT: the machine's PCI devices give way to GPUs that look as if they were on vfio-pci.
 fake_gpus() {
-  local devices index group
-  devices=$(mktemp -d)
+  local devices=$CLUSTER_RUN/devices index group
   mkdir -p /dev/vfio
   [ -e /dev/vfio/vfio ] || mknod /dev/vfio/vfio c 1 3
   for index in $(seq "$1"); do
@@ -95,4 +94,25 @@ spec:
     resources: {limits: {nvidia.com/pgpu: "$2"}}
 YAML
 }
+
+# static_pod SCRIPT: for a standalone kubelet, a pod with one nvidia.com/pgpu that runs SCRIPT.
+static_pod() {
+  cat >"$CLUSTER_RUN/static-pods/static.yaml" <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: static, namespace: default}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: $CLUSTER_IMAGE
+    imagePullPolicy: Never
+    command: [sh, -c, "$1"]
+    resources: {limits: {nvidia.com/pgpu: "1"}}
+YAML
+}
+static_pod_output() { cat /var/log/pods/*static*/main/*.log 2>/dev/null; }
+static_pod_says() { static_pod_output | grep -q "$1"; }
+
 phase_is() { [ "$(kubectl get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }

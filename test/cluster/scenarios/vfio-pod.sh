@@ -9,25 +9,10 @@ guest() {
 
 pod_takes_gpu() {
   sandbox-device-plugin &
-  output_of() { cat /var/log/pods/*static*/main/*.log 2>/dev/null; }
-  has_opened() { output_of | grep -q opened; }
   eventually "its CDI file is there" test -f /var/run/cdi/nvidia.com-pgpu.yaml
-  cat >"$CLUSTER_RUN/static-pods/static.yaml" <<YAML
-apiVersion: v1
-kind: Pod
-metadata: {name: static, namespace: default}
-spec:
-  hostNetwork: true
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: main
-    image: $CLUSTER_IMAGE
-    imagePullPolicy: Never
-    command: [sh, -c, "cd /dev/vfio; exec 3<>\$(ls | grep -v vfio) && echo opened \$(ls); sleep 1000"]
-    resources: {limits: {nvidia.com/pgpu: "1"}}
-YAML
-  eventually "the pod has opened its GPU" has_opened
-  expect_text "it sees one group and the container node" 'opened [0-9]+ vfio$' "$(output_of)"
+  static_pod "cd /dev/vfio; exec 3<>\$(ls | grep -v vfio) && echo opened \$(ls); sleep 1000"
+  eventually "the pod has opened its GPU" static_pod_says opened
+  expect_text "it sees one group and the container node" 'opened [0-9]+ vfio$' "$(static_pod_output)"
   expect "it shows as in use" 1 "$(gpuhostctl status | grep -c 'in use by sleep')"
   fails 3 cc-manager --standalone --once --mode on
   expect_text "cc-manager says who has it" 'in use by sleep \(pid [0-9]+\)' "$output"
