@@ -48,7 +48,7 @@ void LogChanges(const std::string& resource, const std::vector<Listed>& before,
 
 }  // namespace
 
-Plugin::Plugin(HostFs& fs, SocketWatch& watch, const Options& options)
+Plugin::Plugin(HostFs& fs, service::DirectoryWatch& watch, const Options& options)
     : fs_(fs), watch_(watch), options_(options) {}
 
 Duration Plugin::Reconcile() {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "daemons/common/service/directory_watch.h"
 #include "daemons/sandbox-device-plugin/backoff.h"
 #include "daemons/sandbox-device-plugin/kubelet.h"
 #include "daemons/sandbox-device-plugin/options.h"
 #include "daemons/sandbox-device-plugin/problems.h"
 #include "daemons/sandbox-device-plugin/server.h"
-#include "daemons/sandbox-device-plugin/socket_watch.h"
 #include "libgpuhost/base/host_fs.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -22,7 +22,7 @@ namespace gpuhost::sandbox_device_plugin {
 class Plugin {
  public:
   // `fs` is also read by threads of gRPC. `watch` is kept on the kubelet's directory.
-  Plugin(HostFs& fs, SocketWatch& watch, const Options& options);
+  Plugin(HostFs& fs, service::DirectoryWatch& watch, const Options& options);
   // Ends the servers and removes their sockets. CDI files stay, for pods that are starting.
   ~Plugin() = default;
 
@@ -52,7 +52,7 @@ class Plugin {
   absl::Status Serve(const std::string& name, Served& served);
 
   HostFs& fs_;
-  SocketWatch& watch_;
+  service::DirectoryWatch& watch_;
   const Options options_;
   // Set by the first pass that finds a device on vfio-pci, and final: ids of groups and of cdevs
   // must not meet in one process.

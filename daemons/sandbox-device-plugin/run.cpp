@@ -17,7 +17,7 @@ using service::Log;
 constexpr Duration kSettle = std::chrono::milliseconds(20);  // uevents come in bursts
 
 // Waits for a reason for another pass, at most for `limit`. False when it is time to stop.
-bool WaitForChange(Clock& clock, int stop, pci::Monitor& devices, SocketWatch& sockets,
+bool WaitForChange(Clock& clock, int stop, pci::Monitor& devices, service::DirectoryWatch& sockets,
                    Duration limit) {
   const TimePoint deadline = clock.Now() + limit;
   while (true) {
@@ -26,7 +26,7 @@ bool WaitForChange(Clock& clock, int stop, pci::Monitor& devices, SocketWatch& s
     if (readable[0]) return false;
     if (readable[1]) service::WaitReadable({stop}, kSettle);
     // The kubelet also keeps files of its own in the directory.
-    const bool other_file = readable[2] && !sockets.Drain();
+    const bool other_file = readable[2] && !sockets.Drain(".sock");
     if (devices.Drain() || !other_file) return true;
   }
 }
@@ -41,7 +41,7 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
   }
   auto stop = service::StopSignal::Block();
   auto devices = pci::Monitor::Open();  // before the first scan, so that no change is missed
-  auto sockets = SocketWatch::Open();
+  auto sockets = service::DirectoryWatch::Open();
   for (const absl::Status& status : {stop.status(), devices.status(), sockets.status()}) {
     if (status.ok()) continue;
     Log(Level::kError, "cannot start", {{"error", status}});

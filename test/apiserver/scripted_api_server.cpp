@@ -5,6 +5,8 @@
 #include <httplib.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "libgpuhost/base/parse.h"
@@ -164,11 +166,23 @@ struct ScriptedApiServer::Impl {
                     .version = *from,
                     .begin = std::max(*from, store.version()),
                     .bookmarks = request.get_param_value("allowWatchBookmarks") == "true",
-                    .cuts = cuts});
+                    .cuts = Opened()});
     response.set_chunked_content_provider(
-        "application/json", [this, stream = std::move(stream)](size_t, httplib::DataSink& sink) {
-          return Pump(*stream, sink);
-        });
+        "application/json",
+        [this, stream](size_t, httplib::DataSink& sink) { return Pump(*stream, sink); },
+        [this, stream](bool) { Closed(stream->cuts); });
+  }
+
+  // How often watches have been cut when this one began.
+  int Opened() {
+    const std::lock_guard lock(mutex);
+    ++watches;
+    watching.notify_all();
+    return cuts;
+  }
+  void Closed(int cuts_then) {
+    const std::lock_guard lock(mutex);
+    if (cuts_then == cuts) --watches;
   }
 
   struct WatchStream {
@@ -212,7 +226,9 @@ struct ScriptedApiServer::Impl {
   int port = 0;
   std::thread listener;
   mutable std::mutex mutex;
+  std::condition_variable watching;
   std::vector<std::string> requests;
+  int watches = 0;  // that run and have not been cut
   std::atomic<int> cuts = 0;
   int tokens = 1, cut_off = 0, refusals = 0, refusal_code = 0, refusal_retry_after = 0;
 };
@@ -253,8 +269,17 @@ void ScriptedApiServer::DeleteNode(const std::string& name) { impl_->store.Delet
 
 void ScriptedApiServer::ForgetAll() { impl_->store.ForgetAll(); }
 
+void ScriptedApiServer::AwaitWatch() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->watching.wait(lock, [this] { return impl_->watches > 0; });
+}
+
 void ScriptedApiServer::CutWatches() {
-  ++impl_->cuts;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    ++impl_->cuts;
+    impl_->watches = 0;
+  }
   impl_->store.Wake();
 }
 

@@ -33,6 +33,8 @@ class ScriptedApiServer {
   void Refuse(int times, int code, int retry_after_seconds = 0);
   // The next `times` answers end in their middle, with the connection.
   void CutOff(int times);
+  // Waits until a watch runs, so that what happens next happens to it.
+  void AwaitWatch();
   // Watches that run now end in the middle of a line, with their connections.
   void CutWatches();
   // Tokens given out so far are not valid any more; admin() gives out a new one.

@@ -32,6 +32,20 @@ std::string TextOf(const ordered_json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+DeviceStatus ToDevice(const ordered_json& json) {
+  DeviceStatus device{.bdf = TextOf(json, "bdf"),
+                      .state = TextOf(json, "state"),
+                      .pending = TextOf(json, "pending"),
+                      .error = TextOf(json, "error"),
+                      .withdraw = json.contains("withdraw") && json["withdraw"] == true};
+  const auto users = json.find("users");
+  if (users == json.end() || !users->is_array()) return device;
+  for (const ordered_json& user : *users) {
+    if (user.is_string()) device.users.push_back(user.get<std::string>());
+  }
+  return device;
+}
+
 }  // namespace
 
 absl::Status Publish(HostFs& fs, StatusDocument document) {
@@ -40,14 +54,22 @@ absl::Status Publish(HostFs& fs, StatusDocument document) {
   const uint64_t generation = earlier.ok() ? earlier->generation + 1 : 1;
   ordered_json devices = ordered_json::array();
   for (const DeviceStatus& device : document.devices) {
-    devices.push_back({{"bdf", device.bdf},
-                       {"state", device.state},
-                       {"pending", device.pending},
-                       {"error", device.error}});
+    ordered_json json{{"bdf", device.bdf},
+                      {"state", device.state},
+                      {"pending", device.pending},
+                      {"error", device.error}};
+    if (device.withdraw) json["withdraw"] = true;
+    if (!device.users.empty()) json["users"] = device.users;
+    devices.push_back(std::move(json));
   }
-  const ordered_json json{{"schema", kSchema},        {"daemon", document.daemon},
-                          {"generation", generation}, {"updated", UtcNow()},
-                          {"phase", document.phase},  {"target", document.target},
+  const ordered_json json{{"schema", kSchema},
+                          {"daemon", document.daemon},
+                          {"generation", generation},
+                          {"updated", UtcNow()},
+                          {"phase", document.phase},
+                          {"target", document.target},
+                          {"transition", document.transition},
+                          {"reason", document.reason},
                           {"devices", devices}};
   // Text from the outside may be in no known encoding; a document is always valid UTF-8.
   const std::string text = json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
@@ -67,11 +89,11 @@ absl::StatusOr<StatusDocument> ReadStatusDocument(const HostFs& fs, std::string_
   StatusDocument document{.daemon = TextOf(json, "daemon"),
                           .generation = json["generation"].get<uint64_t>(),
                           .phase = TextOf(json, "phase"),
-                          .target = TextOf(json, "target")};
+                          .target = TextOf(json, "target"),
+                          .transition = TextOf(json, "transition"),
+                          .reason = TextOf(json, "reason")};
   for (const ordered_json& device : json["devices"]) {
-    if (!device.is_object()) continue;
-    document.devices.push_back({TextOf(device, "bdf"), TextOf(device, "state"),
-                                TextOf(device, "pending"), TextOf(device, "error")});
+    if (device.is_object()) document.devices.push_back(ToDevice(device));
   }
   return document;
 }

@@ -17,16 +17,23 @@ namespace gpuhost::service {
 
 struct DeviceStatus {
   std::string bdf;
-  std::string state;    // vfio-manager: driver; cc-manager: effective mode; "" unknown
+  std::string state;    // cc-manager: effective mode; vfio-manager: driver; plugin: "offered",
+                        // "withheld"; "" unknown
   std::string pending;  // cc-manager: mode that the next reset brings; "" unknown
   std::string error;    // empty: all well; else cause and remedy
+  bool withdraw = false;           // cc-manager: nobody may be given this device now
+  std::vector<std::string> users;  // plugin: "namespace/pod/container" it is allocated to
 };
 
 struct StatusDocument {
   std::string daemon;       // "cc-manager"
   uint64_t generation = 0;  // grows with every publication
-  std::string phase;        // cc-manager: "steady", "arming", "resetting", "verifying", "failed"
+  std::string phase;        // see docs/architecture.md
   std::string target;       // cc-manager: wanted mode
+  // cc-manager: name of the change under way, "" when there is none. Plugin: the name of the change
+  // of cc-manager whose withdrawals it has carried out.
+  std::string transition;
+  std::string reason;  // why it is in this phase, where that needs a word
   std::vector<DeviceStatus> devices;
 };
 

@@ -22,16 +22,25 @@ TEST_CASE("a status document is read back, and its generation grows") {
       .daemon = "cc-manager",
       .phase = "failed",
       .target = "on",
-      .devices = {{"0000:01:00.0", "off", "on", "bad \"text\" \xff\n"}}};
+      .transition = "7",
+      .reason = "waits",
+      .devices = {{"0000:01:00.0", "off", "on", "bad \"text\" \xff\n", true, {"ns/pod/main"}},
+                  {"0000:02:00.0", "on"}}};
   REQUIRE(service::Publish(fs, document).ok());
   REQUIRE(service::Publish(fs, document).ok());
   const auto read = service::ReadStatusDocument(fs, "cc-manager");
   REQUIRE(read.ok());
   CHECK(read->generation == 2);
   CHECK(read->phase == "failed");
-  REQUIRE(read->devices.size() == 1);
+  CHECK(read->transition == "7");
+  CHECK(read->reason == "waits");
+  REQUIRE(read->devices.size() == 2);
   CHECK(read->devices[0].bdf == "0000:01:00.0");
   CHECK(read->devices[0].pending == "on");
+  CHECK(read->devices[0].withdraw);
+  CHECK(read->devices[0].users == std::vector<std::string>{"ns/pod/main"});
+  CHECK_FALSE(read->devices[1].withdraw);
+  CHECK(read->devices[1].users.empty());
 }
 
 TEST_CASE("a file that is no status document is refused and then replaced") {

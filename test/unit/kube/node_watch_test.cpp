@@ -122,6 +122,7 @@ TEST_CASE("a cut watch goes on where it was, without another list") {
   World world;
   Following following(world.server);
   CHECK(following.Sees("1"));
+  world.server.AwaitWatch();
   world.server.CutWatches();
   world.Set("2");
   CHECK(following.Sees("2"));
@@ -132,6 +133,7 @@ TEST_CASE("a version that is too old makes it list again") {
   World world;
   Following following(world.server);
   CHECK(following.Sees("1"));
+  world.server.AwaitWatch();
   SECTION("told within the stream") {
     world.server.ForgetAll();
     CHECK(following.SeesErrors(absl::StatusCode::kOutOfRange));
@@ -152,6 +154,7 @@ TEST_CASE("refusals are waited for, as long as the server asks for, and got over
   Following following(world.server);
   CHECK(following.Sees("1"));
   CHECK(following.pauses().at(0) == std::chrono::seconds(7));
+  world.server.AwaitWatch();
   world.server.Refuse(3, 500);
   world.server.CutWatches();
   CHECK(following.SeesErrors(absl::StatusCode::kUnavailable, 4));

@@ -71,7 +71,7 @@ struct Bench {
   fake::TempRoot root;
   fake::FakeKernel kernel{root};
   std::unique_ptr<kubelet::StandIn> kubelet;
-  SocketWatch watch = *SocketWatch::Open();
+  service::DirectoryWatch watch = *service::DirectoryWatch::Open();
 };
 
 }  // namespace

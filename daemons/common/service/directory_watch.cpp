@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemons/sandbox-device-plugin/socket_watch.h"
+#include "daemons/common/service/directory_watch.h"
 
 #include <sys/inotify.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <string_view>
 
 #include "libgpuhost/base/status.h"
 
-namespace gpuhost::sandbox_device_plugin {
+namespace gpuhost::service {
 namespace {
 
 constexpr uint32_t kMask =
@@ -18,20 +17,20 @@ constexpr uint32_t kMask =
 
 }  // namespace
 
-absl::StatusOr<SocketWatch> SocketWatch::Open() {
+absl::StatusOr<DirectoryWatch> DirectoryWatch::Open() {
   UniqueFd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!fd) return ErrnoStatus(errno, "inotify_init1");
-  return SocketWatch(std::move(fd));
+  return DirectoryWatch(std::move(fd));
 }
 
-absl::Status SocketWatch::Watch(const std::string& directory) {
+absl::Status DirectoryWatch::Watch(const std::string& directory) {
   if (::inotify_add_watch(fd_.get(), directory.c_str(), kMask) < 0) {
     return ErrnoStatus(errno, fmt::format("watch {}", directory));
   }
   return absl::OkStatus();
 }
 
-bool SocketWatch::Drain() {
+bool DirectoryWatch::Drain(std::string_view suffix) {
   bool relevant = false;
   char buffer[4096];
   while (true) {
@@ -42,10 +41,10 @@ bool SocketWatch::Drain() {
       std::memcpy(&event, buffer + at, sizeof event);
       // The name is padded with zeros; without one the event is about the directory.
       const char* name = buffer + at + sizeof event;
-      relevant = relevant || event.len == 0 || std::string_view(name).ends_with(".sock");
+      relevant = relevant || event.len == 0 || std::string_view(name).ends_with(suffix);
       at += sizeof event + event.len;
     }
   }
 }
 
-}  // namespace gpuhost::sandbox_device_plugin
+}  // namespace gpuhost::service

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemons/sandbox-device-plugin/socket_watch.h"
+#include "daemons/common/service/directory_watch.h"
 
 #include <catch2/catch.hpp>
 
@@ -8,11 +8,11 @@
 #include "test/unit/sandbox-device-plugin/dead_socket.h"
 
 using namespace gpuhost;
-using sandbox_device_plugin::SocketWatch;
+using service::DirectoryWatch;
 
 namespace {
 
-bool Readable(const SocketWatch& watch) {
+bool Readable(const DirectoryWatch& watch) {
   return service::WaitReadable({watch.fd()}, Duration::zero())[0];
 }
 
@@ -20,39 +20,39 @@ bool Readable(const SocketWatch& watch) {
 
 TEST_CASE("sockets that come and go are told, other files are not") {
   fake::TempRoot root;
-  SocketWatch watch = *SocketWatch::Open();
+  DirectoryWatch watch = *DirectoryWatch::Open();
   REQUIRE(watch.Watch(root.path()).ok());
   CHECK_FALSE(Readable(watch));
-  CHECK_FALSE(watch.Drain());
+  CHECK_FALSE(watch.Drain(".sock"));
 
   root.File("/kubelet_internal_checkpoint", "{}");
   CHECK(Readable(watch));
-  CHECK_FALSE(watch.Drain());
+  CHECK_FALSE(watch.Drain(".sock"));
   CHECK_FALSE(Readable(watch));
 
   LeaveDeadSocket(root.path() + "/kubelet.sock");
-  CHECK(watch.Drain());
+  CHECK(watch.Drain(".sock"));
   root.Remove("/kubelet.sock");
-  CHECK(watch.Drain());
+  CHECK(watch.Drain(".sock"));
   for (int i = 0; i < 1000; ++i) root.File("/file" + std::to_string(i), "");
   LeaveDeadSocket(root.path() + "/kubelet.sock");
-  CHECK(watch.Drain());
+  CHECK(watch.Drain(".sock"));
   CHECK_FALSE(Readable(watch));
 }
 
 TEST_CASE("a directory that is made anew is watched again") {
   fake::TempRoot root;
   const std::string directory = root.path() + "/plugins";
-  SocketWatch watch = *SocketWatch::Open();
+  DirectoryWatch watch = *DirectoryWatch::Open();
   CHECK(absl::IsNotFound(watch.Watch(directory)));
   root.Directory("/plugins");
   REQUIRE(watch.Watch(directory).ok());
   REQUIRE(watch.Watch(directory).ok());
   root.Remove("/plugins");
-  CHECK(watch.Drain());
+  CHECK(watch.Drain(".sock"));
   root.Directory("/plugins");
   REQUIRE(watch.Watch(directory).ok());
-  watch.Drain();
+  watch.Drain(".sock");
   LeaveDeadSocket(directory + "/kubelet.sock");
-  CHECK(watch.Drain());
+  CHECK(watch.Drain(".sock"));
 }
