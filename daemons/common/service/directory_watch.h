@@ -10,9 +10,9 @@
 
 namespace gpuhost::service {
 
-// Tells that a file came, went or was replaced in a directory, or that the directory itself went. It
-// says no more than that: whoever waits looks again. Files that are written in place are not told;
-// status documents and sockets never are.
+// Tells that a file came, went or was replaced in a directory, or that the directory itself went.
+// It says no more than that: whoever waits looks again. Files that are written in place are not
+// told; status documents and sockets never are.
 class DirectoryWatch {
  public:
   static absl::StatusOr<DirectoryWatch> Open();

@@ -17,11 +17,11 @@ namespace gpuhost::service {
 
 struct DeviceStatus {
   std::string bdf;
-  std::string state;    // cc-manager: effective mode; vfio-manager: driver; plugin: "offered",
-                        // "withheld"; "" unknown
-  std::string pending;  // cc-manager: mode that the next reset brings; "" unknown
-  std::string error;    // empty: all well; else cause and remedy
-  bool withdraw = false;           // cc-manager: nobody may be given this device now
+  std::string state;      // cc-manager: effective mode; vfio-manager: driver; plugin: "offered",
+                          // "withheld"; "" unknown
+  std::string pending;    // cc-manager: mode that the next reset brings; "" unknown
+  std::string error;      // empty: all well; else cause and remedy
+  bool withdraw = false;  // cc-manager: nobody may be given this device now
   std::vector<std::string> users;  // plugin: "namespace/pod/container" it is allocated to
 };
 
