@@ -40,10 +40,7 @@ void DeviceChange::Disarm() {
 
 void DeviceChange::ResetAndVerify() {
   absl::Status status = TryReset();
-  if (!status.ok() && plan_.reset && !session_->stuck()) {
-    const absl::Status again = Rearm().ok() ? TryReset() : status;
-    status = again.ok() ? again : Annotate(again, "twice reset");
-  }
+  if (!status.ok() && plan_.reset && !session_->stuck()) status = TryAgain(status);
   result_.stuck = session_->stuck();
   if (status.ok()) return;
   Fail(status);
@@ -73,10 +70,16 @@ absl::Status DeviceChange::TryReset() {
 }
 
 // Only a device that answers can be armed anew; of the others another reset may make one.
-absl::Status DeviceChange::Rearm() {
-  if (!session_->Reconnect().ok()) return absl::OkStatus();
-  GPUHOST_ASSIGN(KnobChange knobs, PrepareKnobs(session_->firmware(), plan_.knobs));
-  return WriteKnobs(session_->firmware(), knobs);
+absl::Status DeviceChange::TryAgain(const absl::Status& first) {
+  const auto rearm = [this]() -> absl::Status {
+    if (!session_->Reconnect().ok()) return absl::OkStatus();
+    GPUHOST_ASSIGN(const KnobChange knobs, PrepareKnobs(session_->firmware(), plan_.knobs));
+    return WriteKnobs(session_->firmware(), knobs);
+  };
+  if (const absl::Status armed = rearm(); !armed.ok()) {
+    return Error(first.code(), "{}; it cannot be armed again: {}", Text(first), Text(armed));
+  }
+  return Annotate(TryReset(), "twice reset");
 }
 
 // The mode has not been taken. What is still armed for it would be switched by whoever resets the

@@ -29,7 +29,7 @@ class DeviceChange {
  private:
   absl::StatusOr<State> ReadState();
   absl::Status TryReset();
-  absl::Status Rearm();
+  absl::Status TryAgain(const absl::Status& first);
   void DisarmAfterReset();
   void Fail(const absl::Status& status);
   void StaysArmed(const absl::Status& why);
