@@ -76,6 +76,7 @@ void Store::Add(const std::string& name, const std::map<std::string, std::string
   const std::lock_guard lock(mutex_);
   Json& node = nodes_[name];
   node = {{"kind", "Node"}, {"apiVersion", "v1"}, {"metadata", {{"name", name}}}};
+  node["metadata"]["uid"] = fmt::format("00000000-0000-4000-9000-{:012}", ++uids_);
   if (!labels.empty()) node["metadata"]["labels"] = labels;
   Record("ADDED", node);
 }
@@ -136,7 +137,9 @@ Answer Store::Patch(const std::string& name, const std::string& body) {
       return InvalidLabel(name, value);
     }
   }
-  if (labels.empty()) metadata.erase("labels");
+  for (const char* part : {"labels", "annotations"}) {
+    if (metadata.contains(part) && metadata[part].empty()) metadata.erase(part);
+  }
   if (patched != *node) {
     *node = std::move(patched);
     Record("MODIFIED", *node);

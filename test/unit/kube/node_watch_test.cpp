@@ -81,7 +81,7 @@ struct World {
   void Set(const std::string& value) {
     kube::CurlClient http;
     kube::Client client(http, [this] { return server.admin(); });
-    REQUIRE(client.PatchNodeLabels("n", {{"x", value}}).ok());
+    REQUIRE(client.PatchNodeLabels("n", {{"nvidia.com/x", value}}).ok());
   }
   size_t Lists() const {
     size_t count = 0;
