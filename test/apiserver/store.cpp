@@ -11,6 +11,7 @@ namespace gpuhost::apiserver {
 namespace {
 
 constexpr const char* kLabelValue = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
+constexpr size_t kLongestValue = 63;
 constexpr const char* kLabelRule =
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
     "and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or "
@@ -39,6 +40,15 @@ Answer InvalidLabel(const std::string& name, const std::string& value) {
       Failure(422, "Invalid",
               fmt::format("Node \"{}\" is invalid: metadata.labels: Invalid value: \"{}\": {}",
                           name, value, rule)),
+      "FieldValueInvalid");
+}
+
+Answer TooLongLabel(const std::string& name, const std::string& value) {
+  return WithCause(
+      Failure(422, "Invalid",
+              fmt::format("Node \"{}\" is invalid: metadata.labels: Invalid value: \"{}\": must be "
+                          "no more than {} bytes",
+                          name, value, kLongestValue)),
       "FieldValueInvalid");
 }
 
@@ -133,6 +143,9 @@ Answer Store::Patch(const std::string& name, const std::string& body) {
   const Json labels = metadata.value("labels", Json::object());
   for (const auto& [key, value] : labels.items()) {
     if (!value.is_string()) return Failure(400, "BadRequest", "label values are strings");
+    if (value.get_ref<const std::string&>().size() > kLongestValue) {
+      return TooLongLabel(name, value);
+    }
     if (!std::regex_match(value.get<std::string>(), std::regex(kLabelValue))) {
       return InvalidLabel(name, value);
     }

@@ -126,8 +126,8 @@ TEST_CASE("labels and annotations change in one patch, and only keys of ours") {
 
 TEST_CASE("a value that is not UTF-8, or no label's, is refused and changes nothing") {
   World world;
-  for (const std::string value : {std::string("\xff\xfe"), std::string("a b"), std::string(64, 'a'),
-                                  std::string("a\0b", 3), std::string("\"}}")}) {
+  for (const auto& value : {std::string("\xff\xfe"), std::string("a b"), std::string(64, 'a'),
+                            std::string("a\0b", 3), std::string("\"}}")}) {
     CAPTURE(value);
     CHECK(!world.client.PatchNodeLabels("n", {{"nvidia.com/a", value}}).ok());
   }

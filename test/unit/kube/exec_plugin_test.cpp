@@ -48,19 +48,20 @@ std::string Prints(const std::string& status) {
 }  // namespace
 
 TEST_CASE("a plugin's token is kept until it expires or is refused") {
-  World world(Prints(R"({"token":"t$(wc -c <$1)","expirationTimestamp":"2023-11-14T22:15:00Z"})"));
+  World world(
+      Prints(R"_({"token":"t$(wc -c <$1)","expirationTimestamp":"2023-11-14T22:15:00Z"})_"));
   CHECK(world.source.Load()->token == "t1");
-CHECK(world.source.Load()->token == "t1");
-world.source.Refused();
-CHECK(world.source.Load()->token == "t2");
-world.now += 95;
-CHECK(world.source.Load()->token == "t3");
-CHECK(world.Runs() == 3);
+  CHECK(world.source.Load()->token == "t1");
+  world.source.Refused();
+  CHECK(world.source.Load()->token == "t2");
+  world.now += 95;
+  CHECK(world.source.Load()->token == "t3");
+  CHECK(world.Runs() == 3);
 }
 
 TEST_CASE("a plugin may give a certificate, and is told who asks") {
   World world(Prints(R"({"clientCertificateData":"C$NAME","clientKeyData":"K"})") +
-                  "case $KUBERNETES_EXEC_INFO in *'\"interactive\":false'*https://h*) ;; "
+                  "case $KUBERNETES_EXEC_INFO in *https://h*'\"interactive\":false'*) ;; "
                   "*) exit 1 ;; esac\n",
               ", provideClusterInfo: true, env: [{name: NAME, value: a b}]");
   const auto endpoint = world.source.Load();
@@ -83,21 +84,20 @@ TEST_CASE("a plugin that fails is named with its complaint, and run again the ne
 TEST_CASE("a 401 makes the client run the plugin again") {
   apiserver::ScriptedApiServer server;
   server.AddNode("n");
-  World world(Prints(R"({"token":"$(cat ${1%/runs}/token)"
-})"));
+  World world(Prints(R"_({"token":"$(cat ${1%/runs}/token)"})_"));
   world.root.File("/ca.crt", server.admin().ca_pem);
-world.root.File("/token", server.admin().token);
-auto config = *world.own.Read("/kubeconfig");
-config.replace(config.find("server: 'https://h'"), 19,
-               "server: '" + server.admin().server + "', certificate-authority: ca.crt");
-world.root.File("/kubeconfig", config);
-kube::CurlClient http;
-kube::Client client(http, world.source);
-CHECK(client.GetNode("n").ok());
-server.RenewToken();
-world.root.File("/token", server.admin().token);
-CHECK(client.GetNode("n").ok());
-CHECK(world.Runs() == 2);
+  world.root.File("/token", server.admin().token);
+  auto config = *world.own.Read("/kubeconfig");
+  config.replace(config.find("server: 'https://h'"), 19,
+                 "server: '" + server.admin().server + "', certificate-authority: ca.crt");
+  world.root.File("/kubeconfig", config);
+  kube::CurlClient http;
+  kube::Client client(http, world.source);
+  CHECK(client.GetNode("n").ok());
+  server.RenewToken();
+  world.root.File("/token", server.admin().token);
+  CHECK(client.GetNode("n").ok());
+  CHECK(world.Runs() == 2);
 }
 
 TEST_CASE("what a plugin prints and is no credential") {

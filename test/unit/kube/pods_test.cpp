@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
+#include <set>
+#include <thread>
 
 #include "daemons/common/kube/client.h"
 #include "daemons/common/kube/curl_client.h"
