@@ -7,8 +7,8 @@
 namespace gpuhost::kube {
 namespace {
 
-constexpr int kPage = 50;         // pods; they have 20 KiB each
-constexpr int kMostPages = 1000;  // more pods than any node can have
+constexpr int kPage = 50;        // pods; they have 20 KiB each
+constexpr int kMostPages = 100;  // more pods than any node can have
 
 bool IsUnreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
