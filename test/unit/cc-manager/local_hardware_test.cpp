@@ -59,7 +59,7 @@ TEST_CASE("a survey says whether there is something to do") {
   CHECK_FALSE(node.Query(Mode::kOn).settled);
   CHECK(node.Query(Mode::kOn).admission.ok());
 
-  node.machine.gpu(1).SetKnob(8, 1);  // armed by somebody else
+  node.machine.gpu(1).SetKnob(8, 1);      // armed by somebody else
   CHECK(node.Query(Mode::kOff).settled);  // not known
   const Survey asked = node.Query(Mode::kOff, true);
   CHECK_FALSE(asked.settled);
@@ -93,7 +93,8 @@ TEST_CASE("the firmware of a GPU in use is not asked") {
   CHECK(node.machine.gpu(0).counters().violations == 0);
 }
 
-TEST_CASE("a sleeping GPU is where it was last seen; one that was never seen awake is not settled") {
+TEST_CASE(
+    "a sleeping GPU is where it was last seen; one that was never seen awake is not settled") {
   Node node(1);
   const std::string state = "/sys/bus/pci/devices/0000:01:00.0/power_state";
   node.machine.root.File(state, "D3hot\n");
@@ -199,7 +200,8 @@ TEST_CASE("a GPU that a driver takes between arm and reset stops the change") {
   CHECK(node.NothingArmed());
 }
 
-TEST_CASE("with force a GPU in use is switched, and a user of one that is in the mode is no reason") {
+TEST_CASE(
+    "with force a GPU in use is switched, and a user of one that is in the mode is no reason") {
   Node node(2);
   REQUIRE(node.hardware.Arm(Mode::kOn, true)->status.ok());
   node.machine.HoldOpen(0, 1, "qemu");
@@ -233,8 +235,10 @@ TEST_CASE("all resets are under way at the same time") {
     std::unique_lock lock(mutex);
     ++begun;
     changed.notify_all();
-    // One after the other would leave each waiting for the next; the limit only ends a failing test.
-    together = changed.wait_for(lock, std::chrono::seconds(60), [&] { return begun == 8; }) && together;
+    // One after the other would leave each waiting for the next; the limit only ends a failing
+    // test.
+    together =
+        changed.wait_for(lock, std::chrono::seconds(60), [&] { return begun == 8; }) && together;
   });
   CHECK(node.hardware.Reset()->status.ok());
   CHECK(together);

@@ -33,7 +33,8 @@ struct Armed {
 
 std::vector<uint16_t> Knobs(const vgpu::VirtualGpu& gpu) {
   std::vector<uint16_t> values;
-  for (const uint16_t id : {2, 4, 6, 8, 10, 34, 45}) values.push_back(gpu.knob(id));
+  constexpr uint16_t kIds[] = {2, 4, 6, 8, 10, 34, 45};
+  for (const uint16_t id : kIds) values.push_back(gpu.knob(id));
   return values;
 }
 
@@ -72,9 +73,8 @@ TEST_CASE("a change that is dropped after arming leaves nothing armed") {
 TEST_CASE("a device whose reset the kernel refuses is disarmed, the others are switched") {
   fake::Machine machine(3);
   Armed armed(machine, Mode::kOn);
-  machine.kernel.FailWritesWhile([](const std::string& path) {
-    return path.find("0000:02:00.0/reset") != std::string::npos;
-  });
+  machine.kernel.FailWritesWhile(
+      [](const std::string& path) { return path.find("0000:02:00.0/reset") != std::string::npos; });
   CHECK_FALSE(armed.change.ResetAndVerify().ok());
   CHECK(machine.Pending(1) == State::kOff);
   CHECK(machine.Effective(1) == State::kOff);
