@@ -135,7 +135,7 @@ absl::StatusOr<std::unique_ptr<HardwareProcess>> StartHardwareProcess(const std:
     HostFs fs(root);
     SystemClock clock;
     gpu::Bar0Source registers(fs);
-    absl::Status status = ConfineHardwareSide(fs);
+    absl::Status status = ConfineHardwareSide();
     if (status.ok()) {
       LocalHardware hardware({fs, clock, registers});
       status = Serve(hardware, socket);

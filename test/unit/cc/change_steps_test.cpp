@@ -124,6 +124,22 @@ TEST_CASE("a device that fails while the others are armed says when it stays arm
   CHECK(machine.gpu(1).counters().resets == 0);
 }
 
+TEST_CASE("a device that leaves the bus is not written any more, the others are switched") {
+  fake::Machine machine(2);
+  Armed armed(machine, Mode::kOn);
+  uint64_t writes = 0;
+  machine.kernel.OnWrite([&](const std::string& path) {
+    if (path.find("0000:01:00.0/reset") == std::string::npos) return;
+    writes = machine.gpu(0).counters().bar_writes;
+    machine.gpu(0).Set(Fault::kDead);
+    machine.root.Remove("/sys/bus/pci/devices/0000:01:00.0");
+  });
+  CHECK(Text(armed.change.ResetAndVerify()).find("0000:01:00.0: write '1' to") == 0);
+  CHECK(machine.gpu(0).counters().bar_writes == writes);
+  CHECK_FALSE(armed.change.outcome().devices[0].pending.has_value());
+  CHECK(machine.Effective(1) == State::kOn);
+}
+
 TEST_CASE("what was armed before in the invalid state is not put back") {
   fake::Machine machine(1);
   machine.gpu(0).SetKnob(6, 1);
