@@ -79,32 +79,26 @@ absl::Status KeepCapabilities(std::initializer_list<unsigned> kept) {
   return ErrnoStatus(errno, "drop capabilities");
 }
 
-absl::Status Confine(std::initializer_list<unsigned> capabilities,
-                     std::span<const std::string> directories) {
+absl::Status DropPrivileges(std::initializer_list<unsigned> kept) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoStatus(errno, "no_new_privs");
-  GPUHOST_TRY(KeepCapabilities(capabilities));
-  return RestrictFiles(directories);
+  return KeepCapabilities(kept);
 }
 
 }  // namespace
 
 absl::Status ConfineApiSide(HostFs& fs, const std::string& readiness) {
-  GPUHOST_TRY(fs.MakeDirectories("/run/nvidia"));
-  std::vector<std::string> directories{fs.Resolve("/run/nvidia")};
-  if (!readiness.empty()) {
-    GPUHOST_TRY(fs.MakeDirectories(readiness));
-    directories.push_back(fs.Resolve(readiness));
+  std::vector<std::string> directories;
+  for (const std::string& directory : {std::string("/run/nvidia"), readiness}) {
+    if (directory.empty()) continue;
+    GPUHOST_TRY(fs.MakeDirectories(directory));
+    directories.push_back(fs.Resolve(directory));
   }
-  return Confine({}, directories);
+  GPUHOST_TRY(DropPrivileges({}));
+  return RestrictFiles(directories);
 }
 
-absl::Status ConfineHardwareSide(HostFs& fs) {
-  GPUHOST_TRY(fs.MakeDirectories("/run/nvidia"));
-  std::vector<std::string> directories{fs.Resolve("/run/nvidia")};
-  for (const char* path : {"/sys/devices", "/sys/bus/pci"}) {
-    if (fs.Exists(path)) directories.push_back(fs.Resolve(path));  // no PCI, nothing to write
-  }
-  return Confine({CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}, directories);
+absl::Status ConfineHardwareSide() {
+  return DropPrivileges({CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH});
 }
 
 }  // namespace gpuhost::cc_manager

@@ -109,6 +109,7 @@ void Walk(Archive& archive, std::optional<cc::State>& value) {
   Walk(archive, there);
   cc::State state = value.value_or(cc::State::kOff);
   WalkEnum(archive, state, cc::State::kOff, cc::State::kInvalid);
+  archive.Demand(there || state == cc::State::kOff);  // one message for one meaning
   value = there ? std::optional(state) : std::nullopt;
 }
 

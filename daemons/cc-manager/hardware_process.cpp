@@ -3,9 +3,9 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +56,8 @@ absl::StatusOr<std::unique_ptr<HardwareProcess>> HardwareProcess::Fork(
     ours.Reset();
     RunChild(theirs.get(), serve);
   }
-  UniqueFd process(::pidfd_open(child, 0));
+  // The header of glibc 2.36 is not fit for C++.
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   if (!process) return ErrnoStatus(errno, "watch the hardware side (kernel 5.3 or newer)");
   return std::unique_ptr<HardwareProcess>(
       new HardwareProcess(child, std::move(process), std::move(ours)));
@@ -134,7 +135,7 @@ absl::StatusOr<std::unique_ptr<HardwareProcess>> StartHardwareProcess(const std:
     HostFs fs(root);
     SystemClock clock;
     gpu::Bar0Source registers(fs);
-    absl::Status status = ConfineHardwareSide(fs);
+    absl::Status status = ConfineHardwareSide();
     if (status.ok()) {
       LocalHardware hardware({fs, clock, registers});
       status = Serve(hardware, socket);

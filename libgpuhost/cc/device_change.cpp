@@ -40,7 +40,8 @@ void DeviceChange::Disarm() {
 
 void DeviceChange::ResetAndVerify() {
   absl::Status status = TryReset();
-  if (!status.ok() && plan_.reset && !session_->stuck()) status = TryAgain(status);
+  const bool gone = absl::IsNotFound(status);
+  if (!status.ok() && plan_.reset && !session_->stuck() && !gone) status = TryAgain(status);
   result_.stuck = session_->stuck();
   if (status.ok()) return;
   Fail(status);

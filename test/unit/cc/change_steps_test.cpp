@@ -33,7 +33,8 @@ struct Armed {
 
 std::vector<uint16_t> Knobs(const vgpu::VirtualGpu& gpu) {
   std::vector<uint16_t> values;
-  for (const uint16_t id : {2, 4, 6, 8, 10, 34, 45}) values.push_back(gpu.knob(id));
+  constexpr uint16_t kIds[] = {2, 4, 6, 8, 10, 34, 45};
+  for (const uint16_t id : kIds) values.push_back(gpu.knob(id));
   return values;
 }
 
@@ -72,9 +73,8 @@ TEST_CASE("a change that is dropped after arming leaves nothing armed") {
 TEST_CASE("a device whose reset the kernel refuses is disarmed, the others are switched") {
   fake::Machine machine(3);
   Armed armed(machine, Mode::kOn);
-  machine.kernel.FailWritesWhile([](const std::string& path) {
-    return path.find("0000:02:00.0/reset") != std::string::npos;
-  });
+  machine.kernel.FailWritesWhile(
+      [](const std::string& path) { return path.find("0000:02:00.0/reset") != std::string::npos; });
   CHECK_FALSE(armed.change.ResetAndVerify().ok());
   CHECK(machine.Pending(1) == State::kOff);
   CHECK(machine.Effective(1) == State::kOff);
@@ -122,6 +122,22 @@ TEST_CASE("a device that fails while the others are armed says when it stays arm
   CHECK(Text(change.Arm()).find("it stays armed") != std::string::npos);
   CHECK(machine.Pending(1) == State::kOff);
   CHECK(machine.gpu(1).counters().resets == 0);
+}
+
+TEST_CASE("a device that leaves the bus is not written any more, the others are switched") {
+  fake::Machine machine(2);
+  Armed armed(machine, Mode::kOn);
+  uint64_t writes = 0;
+  machine.kernel.OnWrite([&](const std::string& path) {
+    if (path.find("0000:01:00.0/reset") == std::string::npos) return;
+    writes = machine.gpu(0).counters().bar_writes;
+    machine.gpu(0).Set(Fault::kDead);
+    machine.root.Remove("/sys/bus/pci/devices/0000:01:00.0");
+  });
+  CHECK(Text(armed.change.ResetAndVerify()).find("0000:01:00.0: write '1' to") == 0);
+  CHECK(machine.gpu(0).counters().bar_writes == writes);
+  CHECK_FALSE(armed.change.outcome().devices[0].pending.has_value());
+  CHECK(machine.Effective(1) == State::kOn);
 }
 
 TEST_CASE("what was armed before in the invalid state is not put back") {
