@@ -219,7 +219,7 @@ TEST_CASE("events tell the node's story, and whoever may not write them goes wit
 TEST_CASE("what is patched is ours alone, and never tied to a version") {
   NodeWorld world({"h100-pcie"}, true, {{kMode, "on"}, {kVfio, "true"}});
   REQUIRE(world.Settle().status.ok());
-  REQUIRE(world.server->patches().size() == 2);
+  REQUIRE(world.server->patches().size() == 3);  // begun, paused, done
   for (const auto& patch : world.server->patches()) {
     CHECK(patch.body.find("resourceVersion") == std::string::npos);
     size_t keys = 0, ours = 0;

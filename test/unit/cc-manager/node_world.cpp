@@ -15,6 +15,24 @@ clusters: [{{name: c, cluster: {{server: '{}', certificate-authority-data: {}}}}
 users: [{{name: u, user: {{token: {}}}}}]
 )";
 
+// A process may die before its request has left, or before the answer is there.
+class MortalHttp : public kube::HttpClient {
+ public:
+  explicit MortalHttp(fake::Life& life) : life_(life) {}
+  absl::StatusOr<kube::Response> Stream(const kube::Endpoint& endpoint,
+                                        const kube::Request& request,
+                                        const kube::BodySink& sink) override {
+    if (life_.Ended()) return fake::Dead();
+    auto response = http_.Stream(endpoint, request, sink);
+    if (life_.Ended()) return fake::Dead();
+    return response;
+  }
+
+ private:
+  fake::Life& life_;
+  kube::CurlClient http_;
+};
+
 }  // namespace
 
 Woken ScriptedWakeup::Wait(std::optional<Duration> limit) {
@@ -54,7 +72,11 @@ void NodeWorld::Restart() {
                                          absl::Base64Escape(endpoint.ca_pem), endpoint.token));
     source_ =
         std::make_unique<kube::EndpointSource>(own_fs_, kube::Access{.kubeconfig = "/kubeconfig"});
-    node = std::make_unique<OurNode>(http_, *source_, "n", "gpu-operator");
+    if (life != nullptr)
+      http_ = std::make_unique<MortalHttp>(*life);
+    else
+      http_ = std::make_unique<kube::CurlClient>();
+    node = std::make_unique<OurNode>(*http_, *source_, "n", "gpu-operator");
   }
   const auto wanted = [this]() -> absl::StatusOr<cc::Mode> {
     if (!node) return fallback;

@@ -11,7 +11,7 @@
 #include "daemons/cc-manager/manager.h"
 #include "daemons/common/kube/endpoint_source.h"
 #include "test/apiserver/scripted_api_server.h"
-#include "test/fake/machine.h"
+#include "test/fake/mortal.h"
 
 namespace gpuhost::cc_manager {
 
@@ -49,10 +49,8 @@ class NodeWorld {
 
   Manager::Result Settle() { return manager->Settle(); }
   absl::Status Show() { return reporter->Show(manager->stand()); }
-  // A new process on the same node.
-  void Restart();
-  // The hardware side of the next process, in place of the real one.
-  std::function<std::unique_ptr<Hardware>(fake::Machine&)> make_hardware;
+  // A new process on the same node; with `life`, one that dies with it.
+  void Restart(fake::Life* life = nullptr);
 
   // "absent" where there is no such label.
   std::string Label(const std::string& name) const;
@@ -82,7 +80,8 @@ class NodeWorld {
   fake::TempRoot own_;
   HostFs own_fs_{own_.path()};
   std::unique_ptr<kube::EndpointSource> source_;
-  kube::CurlClient http_;
+  std::unique_ptr<fake::MortalMachine> mortal_;
+  std::unique_ptr<kube::HttpClient> http_;
 };
 
 }  // namespace gpuhost::cc_manager
