@@ -59,13 +59,14 @@ NodeWorld::NodeWorld(std::vector<std::string_view> boards, bool in_cluster,
   Restart();
 }
 
-void NodeWorld::Restart() {
+void NodeWorld::Restart(fake::Life* life) {
   manager.reset();
   reporter.reset();
   node.reset();
   hardware.reset();
-  hardware =
-      make_hardware ? make_hardware(machine) : std::make_unique<LocalHardware>(machine.host());
+  mortal_.reset();
+  if (life != nullptr) mortal_ = std::make_unique<fake::MortalMachine>(machine, *life);
+  hardware = std::make_unique<LocalHardware>(mortal_ ? mortal_->host() : machine.host());
   if (server) {
     const kube::Endpoint endpoint = admin_ ? server->admin() : server->cc_manager("gpu-operator");
     own_.File("/kubeconfig", fmt::format(kKubeconfig, endpoint.server,
