@@ -15,14 +15,15 @@
 namespace gpuhost::cc_manager {
 namespace {
 
-std::map<pci::Bdf, std::string> HoldersOf(const HostFs& fs, std::span<const cc::Observation> seen) {
+// Fills in who has each of the devices open.
+void LookForUsers(const HostFs& fs, std::span<cc::Observation> seen) {
   std::vector<pci::Device> devices;
   for (const cc::Observation& one : seen) devices.push_back(one.device);
-  std::map<pci::Bdf, std::string> holders;
-  for (const auto& [bdf, list] : vfio::FindHolders(fs, devices)) {
-    holders[bdf] = vfio::ToString(list);
+  const auto holders = vfio::FindHolders(fs, devices);
+  for (cc::Observation& one : seen) {
+    const auto holder = holders.find(one.device.bdf);
+    one.in_use_by = holder == holders.end() ? "" : vfio::ToString(holder->second);
   }
-  return holders;
 }
 
 // Nobody else talks to its firmware, and it has one that answers.
@@ -61,13 +62,10 @@ absl::StatusOr<LocalHardware::Observations> LocalHardware::Observe() {
   });
   Observations seen(devices.size());
   InParallel(devices.size(), [&](size_t i) { seen[i] = cc::Observe(host_, devices[i]); });
-  const auto holders = HoldersOf(host_.fs, seen);
+  LookForUsers(host_.fs, seen);
   std::map<pci::Bdf, cc::State> last;
-  for (cc::Observation& one : seen) {
+  for (const cc::Observation& one : seen) {
     const pci::Bdf& bdf = one.device.bdf;
-    if (const auto holder = holders.find(bdf); holder != holders.end()) {
-      one.in_use_by = holder->second;
-    }
     if (one.state.ok()) {
       last[bdf] = *one.state;
     } else if (cc::IsTransient(one.state.status()) && last_.contains(bdf)) {
@@ -157,21 +155,27 @@ absl::StatusOr<Progress> LocalHardware::Reset() {
 }
 
 // Whether somebody has taken a device since it was admitted that is to be reset.
-absl::Status LocalHardware::Grabbed() const {
+absl::Status LocalHardware::Grabbed() {
   if (force_) return absl::OkStatus();
-  const auto holders = HoldersOf(host_.fs, seen_);
+  LookForUsers(host_.fs, seen_);
   std::string text;
   for (const cc::DeviceResult& result : change_->outcome().devices) {
     if (!result.reset) continue;
     const auto now = pci::ReadDevice(host_.fs, result.bdf);
     const bool taken = now.ok() && now->driver && !now->BoundToVfio();
-    const auto holder = holders.find(result.bdf);
-    if (holder == holders.end() && !taken) continue;
+    const std::string& user = UserOf(result.bdf);
+    if (user.empty() && !taken) continue;
     text += fmt::format("{}{}: {} since it was armed; end that first", text.empty() ? "" : "; ",
-                        result.bdf,
-                        taken ? "held by driver " + *now->driver : "in use by " + holder->second);
+                        result.bdf, taken ? "held by driver " + *now->driver : "in use by " + user);
   }
   return text.empty() ? absl::OkStatus() : absl::FailedPreconditionError(text);
+}
+
+const std::string& LocalHardware::UserOf(const pci::Bdf& bdf) const {
+  static const std::string kNobody;
+  const auto one = std::ranges::find(
+      seen_, bdf, [](const cc::Observation& observation) { return observation.device.bdf; });
+  return one == seen_.end() ? kNobody : one->in_use_by;
 }
 
 Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
@@ -179,15 +183,13 @@ Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
                     .open = outcome.timing.open,
                     .arm = outcome.timing.arm,
                     .reset = outcome.timing.reset};
-  const auto holders = HoldersOf(host_.fs, seen_);
+  const bool under_way = change_ != nullptr;
   for (const cc::DeviceResult& result : outcome.devices) {
-    const auto holder = holders.find(result.bdf);
-    const bool under_way = change_ != nullptr;
     progress.devices.push_back({.bdf = result.bdf,
                                 .state = under_way ? result.before : result.after,
                                 .pending = result.pending,
                                 .error = Text(result.status),
-                                .in_use_by = holder == holders.end() ? "" : holder->second,
+                                .in_use_by = UserOf(result.bdf),
                                 .reset = result.reset && !under_way});
   }
   return progress;
