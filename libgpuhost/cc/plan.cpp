@@ -89,6 +89,10 @@ absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& polic
   if (!seen.in_use_by.empty() && !policy.force) {
     return Error(StatusCode::kFailedPrecondition, "in use by {}; end that first", seen.in_use_by);
   }
+  if (gpu::HangsInReset(device)) {
+    return absl::FailedPreconditionError(
+        "the function-level reset of this board never ends; remove it from the machine");
+  }
   if (!device.reset_methods) {
     return absl::FailedPreconditionError(
         "its reset_method cannot be read; this needs kernel 5.15 or newer");
