@@ -44,8 +44,9 @@ absl::Status AllowWrites(int ruleset, const std::string& path, uint64_t rights) 
 
 absl::Status RestrictFiles(std::span<const std::string> directories) {
   const UniqueFd ruleset(CreateRuleset({.handled_access_fs = kRights}));
-  if (!ruleset && (errno == ENOSYS || errno == EOPNOTSUPP)) {
-    service::Log(service::Level::kDebug, "this kernel has no Landlock; files are not confined");
+  // EPERM is no answer of the kernel but of a system call filter.
+  if (!ruleset && (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
+    service::Log(service::Level::kDebug, "no Landlock here; files are not confined");
     return absl::OkStatus();
   }
   if (!ruleset) return ErrnoStatus(errno, "make a Landlock ruleset");

@@ -23,6 +23,7 @@ struct DeviceView {
   std::optional<cc::State> pending;  // what the next reset brings; empty: not asked
   std::string error;                 // cause and remedy; empty: all well
   std::string in_use_by;             // "qemu-system-x86 (pid 4711)"; empty: nobody
+  bool settled = false;              // in the mode that is asked for; left alone while in use
   bool reset = false;                // has been reset by this change
 };
 

@@ -144,6 +144,7 @@ void Walk(Archive& archive, std::vector<DeviceView>& devices) {
     Walk(archive, device.pending);
     archive.Text(device.error, kMaxDeviceText);
     archive.Text(device.in_use_by, kMaxDeviceText);
+    Walk(archive, device.settled);
     Walk(archive, device.reset);
   }
 }

@@ -9,20 +9,33 @@
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
 #include "libgpuhost/gpu/session.h"
+#include "libgpuhost/pci/config_space.h"
 #include "libgpuhost/pci/scan.h"
 #include "libgpuhost/vfio/holders.h"
 
 namespace gpuhost::cc_manager {
 namespace {
 
-std::map<pci::Bdf, std::string> HoldersOf(const HostFs& fs, std::span<const cc::Observation> seen) {
+// Whether a device on vfio-pci works for somebody, although no process is seen that has it open:
+// those of other containers are hidden where /proc is not the host's. vfio-pci lets a device be bus
+// master only while it is open, and whoever drives one needs that.
+bool WorksForSomebody(HostFs& fs, const pci::Device& device) {
+  if (!device.BoundToVfio() || (device.power_state && *device.power_state != "D0")) return false;
+  const auto command = pci::ConfigSpace(fs, device.bdf).Read16(pci::kCommand);
+  return command.ok() && *command != 0xffff && (*command & pci::kCommandMaster) != 0;
+}
+
+// Fills in who has each of the devices open.
+void LookForUsers(HostFs& fs, std::span<cc::Observation> seen) {
   std::vector<pci::Device> devices;
   for (const cc::Observation& one : seen) devices.push_back(one.device);
-  std::map<pci::Bdf, std::string> holders;
-  for (const auto& [bdf, list] : vfio::FindHolders(fs, devices)) {
-    holders[bdf] = vfio::ToString(list);
+  const auto holders = vfio::FindHolders(fs, devices);
+  for (cc::Observation& one : seen) {
+    const auto holder = holders.find(one.device.bdf);
+    one.in_use_by = holder != holders.end()            ? vfio::ToString(holder->second)
+                    : WorksForSomebody(fs, one.device) ? "a process that cannot be seen from here"
+                                                       : "";
   }
-  return holders;
 }
 
 // Nobody else talks to its firmware, and it has one that answers.
@@ -61,11 +74,7 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host) 
   });
   std::vector<cc::Observation> seen(devices.size());
   InParallel(devices.size(), [&](size_t i) { seen[i] = cc::Observe(host, devices[i]); });
-  const auto holders = HoldersOf(host.fs, seen);
-  for (cc::Observation& one : seen) {
-    const auto holder = holders.find(one.device.bdf);
-    if (holder != holders.end()) one.in_use_by = holder->second;
-  }
+  LookForUsers(host.fs, seen);
   return seen;
 }
 
@@ -110,7 +119,8 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
   }
   survey.settled = !absl::IsNotFound(survey.admission);
   for (size_t i = 0; i < seen->size(); ++i) {
-    survey.settled = survey.settled && IsSettled((*seen)[i], survey.devices[i], mode);
+    survey.devices[i].settled = IsSettled((*seen)[i], survey.devices[i], mode);
+    survey.settled = survey.settled && survey.devices[i].settled;
   }
   return survey;
 }
@@ -163,21 +173,27 @@ absl::StatusOr<Progress> LocalHardware::Reset() {
 }
 
 // Whether somebody has taken a device since it was admitted that is to be reset.
-absl::Status LocalHardware::Grabbed() const {
+absl::Status LocalHardware::Grabbed() {
   if (force_) return absl::OkStatus();
-  const auto holders = HoldersOf(host_.fs, seen_);
+  LookForUsers(host_.fs, seen_);
   std::string text;
   for (const cc::DeviceResult& result : change_->outcome().devices) {
     if (!result.reset) continue;
     const auto now = pci::ReadDevice(host_.fs, result.bdf);
     const bool taken = now.ok() && now->driver && !now->BoundToVfio();
-    const auto holder = holders.find(result.bdf);
-    if (holder == holders.end() && !taken) continue;
+    const std::string& user = UserOf(result.bdf);
+    if (user.empty() && !taken) continue;
     text += fmt::format("{}{}: {} since it was armed; end that first", text.empty() ? "" : "; ",
-                        result.bdf,
-                        taken ? "held by driver " + *now->driver : "in use by " + holder->second);
+                        result.bdf, taken ? "held by driver " + *now->driver : "in use by " + user);
   }
   return text.empty() ? absl::OkStatus() : absl::FailedPreconditionError(text);
+}
+
+const std::string& LocalHardware::UserOf(const pci::Bdf& bdf) const {
+  static const std::string kNobody;
+  const auto one = std::ranges::find(
+      seen_, bdf, [](const cc::Observation& observation) { return observation.device.bdf; });
+  return one == seen_.end() ? kNobody : one->in_use_by;
 }
 
 Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
@@ -185,15 +201,13 @@ Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
                     .open = outcome.timing.open,
                     .arm = outcome.timing.arm,
                     .reset = outcome.timing.reset};
-  const auto holders = HoldersOf(host_.fs, seen_);
+  const bool under_way = change_ != nullptr;
   for (const cc::DeviceResult& result : outcome.devices) {
-    const auto holder = holders.find(result.bdf);
-    const bool under_way = change_ != nullptr;
     progress.devices.push_back({.bdf = result.bdf,
                                 .state = under_way ? result.before : result.after,
                                 .pending = result.pending,
                                 .error = Text(result.status),
-                                .in_use_by = holder == holders.end() ? "" : holder->second,
+                                .in_use_by = UserOf(result.bdf),
                                 .reset = result.reset && !under_way});
   }
   return progress;

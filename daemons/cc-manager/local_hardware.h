@@ -25,7 +25,8 @@ class LocalHardware : public Hardware {
  private:
   using Observations = std::vector<cc::Observation>;
   absl::StatusOr<Observations> Observe();
-  absl::Status Grabbed() const;
+  absl::Status Grabbed();
+  const std::string& UserOf(const pci::Bdf& bdf) const;
   Progress ProgressOf(const cc::Outcome& outcome) const;
   Progress Finish();
 
@@ -33,7 +34,7 @@ class LocalHardware : public Hardware {
   // Where each device was when it was last awake: one that sleeps or boots is still there, for only
   // a reset moves it, and then it is armed.
   std::map<pci::Bdf, cc::State> last_;
-  Observations seen_;  // before the change
+  Observations seen_;  // before the change; its users as of the last look
   bool force_ = false;
   std::unique_ptr<cc::Change> change_;
 };

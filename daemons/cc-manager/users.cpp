@@ -35,7 +35,7 @@ Users FindUsers(std::span<const DeviceView> devices,
     }
   }
   for (const DeviceView& device : devices) {
-    if (!device.in_use_by.empty()) names.insert(device.in_use_by);
+    if (!device.settled && !device.in_use_by.empty()) names.insert(device.in_use_by);
   }
   users.text = fmt::format("{}", fmt::join(names, ", "));
   return users;

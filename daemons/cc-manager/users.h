@@ -20,7 +20,8 @@ struct Users {
 
 // Puts together what the three say who can know: the processes that have devices open, the plugin
 // (whom the kubelet gave them), the API server (`pods` of the node, where we may list them). Pods
-// that have ended and operands of the GPU Operator are no users. A pure function.
+// that have ended and operands of the GPU Operator are no users, nor are processes whose device is
+// in the wanted mode already. A pure function.
 Users FindUsers(std::span<const DeviceView> devices,
                 const std::optional<service::StatusDocument>& plugin,
                 std::span<const kube::Pod> pods);

@@ -89,6 +89,11 @@ absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& polic
   if (!seen.in_use_by.empty() && !policy.force) {
     return Error(StatusCode::kFailedPrecondition, "in use by {}; end that first", seen.in_use_by);
   }
+  const bool there = seen.state.ok() && *seen.state == StateOf(mode, seen.chip->architecture);
+  if (gpu::HangsInReset(device) && !there) {
+    return absl::FailedPreconditionError(
+        "the function-level reset of this board never ends; it can only stay in its mode");
+  }
   if (!device.reset_methods) {
     return absl::FailedPreconditionError(
         "its reset_method cannot be read; this needs kernel 5.15 or newer");

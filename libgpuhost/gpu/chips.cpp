@@ -202,4 +202,9 @@ bool IsCoupled(const pci::Device& device) {
          });
 }
 
+bool HangsInReset(const pci::Device& device) {
+  constexpr uint16_t kBoards[] = {0x2b85, 0x2b87, 0x2b8c};
+  return device.vendor == pci::kNvidia && std::ranges::count(kBoards, device.device) != 0;
+}
+
 }  // namespace gpuhost::gpu

@@ -74,4 +74,8 @@ const Chip* FindChip(const pci::Device& device);
 // confidential-computing mode unless its mode word says otherwise (kCoupledCcBit).
 bool IsCoupled(const pci::Device& device);
 
+// A board whose function-level reset never ends, though it offers one (GeForce of GB202).
+// Source: open-gpu-kernel-modules, issues 853 and 1353.
+bool HangsInReset(const pci::Device& device);
+
 }  // namespace gpuhost::gpu

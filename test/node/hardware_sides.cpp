@@ -2,7 +2,7 @@
 //
 // hardware-sides MODE: one change through the two sides of cc-manager, without Kubernetes. Tells
 // what the confined side itself may write, waits for a line on stdin between arming and resetting,
-// and ends with status 0 when all devices are in the mode.
+// tells how long the calls took, and ends with status 0 when all devices are in the mode.
 #include <fcntl.h>
 
 #include <cstdio>
@@ -54,13 +54,18 @@ int Run(cc::Mode mode) {
   const auto survey = (*hardware)->Query(mode, true);
   if (!survey.ok()) return 1;
   Tell("query", survey->admission, survey->devices);
+  SystemClock clock;
+  const TimePoint start = clock.Now();
   const auto armed = (*hardware)->Arm(mode, false);
+  const Duration arming = clock.Now() - start;
   if (!armed.ok()) return 1;
   Tell("arm", armed->status, armed->devices);
   if (!armed->status.ok()) return 3;
   std::getchar();
+  const TimePoint go_on = clock.Now();
   const auto done = (*hardware)->Reset();
   if (!done.ok()) return 1;
+  Say(fmt::format("seconds={:.3f}", Seconds(arming + (clock.Now() - go_on))));
   Tell("reset", done->status, done->devices);
   return done->status.ok() ? 0 : 3;
 }

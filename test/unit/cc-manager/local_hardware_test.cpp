@@ -243,3 +243,14 @@ TEST_CASE("all resets are under way at the same time") {
   CHECK(node.hardware.Reset()->status.ok());
   CHECK(together);
 }
+
+TEST_CASE("a device that works for a process of another container is in use") {
+  Node node(2);
+  node.machine.gpu(1).WriteConfig(0x04, 2, 0x0006);  // memory and bus master
+  const Survey survey = node.Query(Mode::kOn);
+  CHECK(survey.busy);
+  CHECK(survey.devices[0].in_use_by.empty());
+  CHECK(survey.devices[1].in_use_by.find("cannot be seen") != std::string::npos);
+  CHECK_FALSE(survey.devices[1].settled);
+  CHECK(node.Query(Mode::kOff).devices[1].settled);
+}

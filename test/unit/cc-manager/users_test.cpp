@@ -40,7 +40,9 @@ TEST_CASE("the plugin and the API server speak of the same pod once") {
 }
 
 TEST_CASE("processes that have a device open are users") {
-  const std::vector<DeviceView> devices{
-      {.in_use_by = "qemu (pid 7)"}, {}, {.in_use_by = "qemu (pid 7)"}};
+  const std::vector<DeviceView> devices{{.in_use_by = "qemu (pid 7)"},
+                                        {},
+                                        {.in_use_by = "qemu (pid 7)"},
+                                        {.in_use_by = "other (pid 8)", .settled = true}};
   CHECK(FindUsers(devices, std::nullopt, {}).text == "qemu (pid 7)");
 }

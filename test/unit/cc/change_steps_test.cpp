@@ -79,7 +79,7 @@ TEST_CASE("a device whose reset the kernel refuses is disarmed, the others are s
   CHECK(machine.Pending(1) == State::kOff);
   CHECK(machine.Effective(1) == State::kOff);
   CHECK(armed.change.outcome().devices[1].pending == State::kOff);
-  for (const size_t i : {0, 2}) CHECK(machine.Effective(i) == State::kOn);
+  for (const size_t i : {size_t{0}, size_t{2}}) CHECK(machine.Effective(i) == State::kOn);
 }
 
 TEST_CASE("a device that never takes the mode is disarmed") {
@@ -107,7 +107,7 @@ TEST_CASE("a device that can neither be armed again nor disarmed says so, the ot
   CHECK(text.find("it stays armed") != std::string::npos);
   CHECK(machine.gpu(1).counters().resets == 1);
   CHECK_FALSE(armed.change.outcome().devices[1].pending.has_value());
-  for (const size_t i : {0, 2}) {
+  for (const size_t i : {size_t{0}, size_t{2}}) {
     CHECK(armed.change.outcome().devices[i].status.ok());
     CHECK(machine.Effective(i) == State::kDevtools);
   }

@@ -189,3 +189,10 @@ TEST_CASE("a device in use that is in the mode already is left in peace") {
 }
 
 TEST_CASE("no device is no success") { CHECK(absl::IsNotFound(cc::Admit({}, Mode::kOn, {}))); }
+
+TEST_CASE("a board that hangs in its reset stays in its mode") {
+  const std::vector<cc::Observation> seen{Idle("0000:01:00.0", 0x2b85)};
+  CHECK(cc::Admit(seen, Mode::kOff, {}).ok());
+  CHECK(Refusal(seen, Mode::kOn, /*force=*/true).find("never ends") != std::string::npos);
+  CHECK(cc::Admit(std::vector{Idle("0000:01:00.0", 0x2bb1)}, Mode::kOn, {}).ok());
+}
