@@ -26,10 +26,19 @@ const std::map<std::string, OnExit> kExits = {{"leave", OnExit::kLeave},
                                               {"unbind-idle", OnExit::kUnbindIdle},
                                               {"unbind-all", OnExit::kUnbindAll}};
 
+// An option that takes one of the words of `words`.
+template <typename T>
+void AddChoice(CLI::App& app, const std::string& name, T& value,
+               const std::map<std::string, T>& words, const std::string& description) {
+  const auto choose = [&value, &words](const std::string& word) { value = words.at(word); };
+  app.add_option_function<std::string>(name, choose, description)
+      ->check(CLI::IsMember(words))
+      ->type_name("WORD");
+}
+
 void AddDeviceOptions(CLI::App& verb, Options& options, const std::string& switches) {
-  auto* all = verb.add_flag("-a,--all", options.all, "All NVIDIA GPUs of this machine");
-  auto* devices = verb.add_option("-d,--device-id", options.devices, "Address of one GPU");
-  all->excludes(devices);
+  verb.add_flag("-a,--all", options.all, "All NVIDIA GPUs of this machine");
+  verb.add_option("-d,--device-id", options.devices, "Address of one GPU");
   auto* dry_run =
       verb.add_flag("--dry-run", options.dry_run, "Print the writes and do none of them");
   verb.add_flag("--json", options.json, "Print them as JSON")->needs(dry_run);
@@ -100,15 +109,15 @@ std::variant<Options, int> ParseVfioManager(const std::vector<std::string>& word
   AddDeviceOptions(*bind, options, "--bind-nvswitches");
   CLI::App* unbind = app.add_subcommand("unbind", "Take GPUs from VFIO; those in use stay");
   AddDeviceOptions(*unbind, options, "--unbind-nvswitches");
-  unbind->add_option("--to", options.to, "The driver they get: none, default (the earlier), nvidia")
-      ->transform(CLI::CheckedTransformer(kTargets));
+  AddChoice(
+      *unbind, "--to", options.to, kTargets,
+      "The driver they get: none, default (the earlier, else what the kernel chooses), nvidia");
   unbind->add_flag("--foreign", options.foreign, "Also GPUs that something else bound to VFIO");
   CLI::App* run = app.add_subcommand("run", "Bind GPUs, also those that appear later; stay");
   AddDeviceOptions(*run, options, "--bind-nvswitches");
-  run->add_option("--on-exit", options.on_exit,
-                  "What becomes of the GPUs at the end: leave, unbind-idle, unbind-all (also those "
-                  "that something else bound); those in use always stay")
-      ->transform(CLI::CheckedTransformer(kExits));
+  AddChoice(*run, "--on-exit", options.on_exit, kExits,
+            "What becomes of the GPUs at the end: leave, unbind-idle, unbind-all (also those that "
+            "something else bound); those in use always stay");
   run->add_option("--validation-files", options.validation_files,
                   "Keep workload-type and vfio-pci-ready in this directory")
       ->expected(0, 1)
