@@ -236,7 +236,8 @@ std::string NoteOf(const Snapshot& seen, const Request& request, const pci::Devi
     return "was unbound on request; vfio-manage bind takes it again";
   }
   if (MayTake(seen, request, device)) return "";
-  if (request.goal == Goal::kTaken || !device.BoundToVfio()) return "is left as it is";
+  if (request.goal == Goal::kTaken) return "neither nvidia nor nouveau has it";
+  if (!device.BoundToVfio()) return "no VFIO driver has it";
   return "was bound to VFIO by something else; left alone";
 }
 

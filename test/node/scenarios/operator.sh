@@ -4,10 +4,10 @@
 node='--gpus 2'
 # container ENVIRONMENT... -- ARGV...
 container() {
-  unshare --mount --pid --fork --mount-proc bash -c '
-    mkdir -p /host && mount --rbind / /host && mount -t tmpfs tmpfs /run
+  unshare --mount --pid --fork bash -c '
+    mkdir -p /host && mount --rbind / /host && mount -t proc proc /proc && mount -t tmpfs tmpfs /run
     environment=() && while [ "$1" != -- ]; do environment+=("$1"); shift; done; shift
-    exec env -i PATH="$PATH" "${environment[@]}" "$@"' container "$@"
+    exec env -i PATH="$PATH" "${environment[@]}" "$@"' container "$@" 9>&-
 }
 programs() {  # as in the image
   mkdir -p /usr/bin
