@@ -68,6 +68,7 @@ void AddDeviceOptions(CLI::App& verb, Options& options, const std::string& switc
 
 // --host-root as it is given; $HOST_ROOT is not always the truth.
 void AddHostRoot(CLI::App& app, Options& options, std::string fallback) {
+  app.fallthrough();  // inherited by subcommands that are added later
   const char* variable = std::getenv("HOST_ROOT");
   options.host_root = HostRoot(variable != nullptr ? variable : fallback, "/host");
   app.add_option("--host-root", options.host_root,
@@ -80,7 +81,6 @@ std::variant<Options, int> Parse(CLI::App& app, Options& options, std::vector<st
   app.set_version_flag("--version", service::kVersion);
   app.require_subcommand(1);
   app.add_flag("-v,--verbose", options.verbose, "Log every step");
-  app.fallthrough();
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
     app.parse(words);

@@ -18,7 +18,8 @@ namespace {
 constexpr const char* kProgram = "qemu-system-x86_64";
 
 std::string KernelCommandLine(const Options& options, const Wiring& wiring) {
-  // no_timer_check: a machine that is busy gives the emulated timer too little time to prove itself.
+  // no_timer_check: a machine that is busy gives the emulated timer too little time to prove
+  // itself.
   std::string line = "console=ttyS0 panic=-1 quiet no_timer_check";
   line += options.iommu ? " intel_iommu=on iommu=pt" : " intel_iommu=off";
   line += fmt::format(" gpuhost.run={}", wiring.run_directory);
