@@ -39,11 +39,6 @@ void AddChoice(CLI::App& app, const std::string& name, T& value,
 void AddDeviceOptions(CLI::App& verb, Options& options, const std::string& switches) {
   verb.add_flag("-a,--all", options.all, "All NVIDIA GPUs of this machine");
   verb.add_option("-d,--device-id", options.devices, "Address of one GPU");
-  auto* dry_run =
-      verb.add_flag("--dry-run", options.dry_run, "Print the writes and do none of them");
-  verb.add_flag("--json", options.json, "Print them as JSON")->needs(dry_run);
-  verb.add_flag("--compat-exit", options.compat_exit,
-                "Exit status 0 whatever happens to devices, as NVIDIA's vfio-manage has it");
   auto text = std::make_shared<std::string>("auto");
   verb.add_flag(switches + "{true}", *text,
                 "NVSwitches too: true, false, or auto (where the mode of the node is ppcie)")
@@ -64,6 +59,15 @@ void AddDeviceOptions(CLI::App& verb, Options& options, const std::string& switc
       throw CLI::ValidationError("either --all or --device-id must be specified");
     }
   });
+}
+
+// Of commands that end.
+void AddOnceOptions(CLI::App& verb, Options& options) {
+  auto* dry_run =
+      verb.add_flag("--dry-run", options.dry_run, "Print the writes and do none of them");
+  verb.add_flag("--json", options.json, "Print them as JSON")->needs(dry_run);
+  verb.add_flag("--compat-exit", options.compat_exit,
+                "Exit status 0 whatever happens to devices, as NVIDIA's vfio-manage has it");
 }
 
 // --host-root as it is given; $HOST_ROOT is not always the truth.
@@ -122,6 +126,7 @@ std::variant<Options, int> ParseVfioManager(const std::vector<std::string>& word
                   "Keep workload-type and vfio-pci-ready in this directory")
       ->expected(0, 1)
       ->default_str("/run/nvidia/validations");
+  for (CLI::App* verb : {bind, unbind}) AddOnceOptions(*verb, options);
   for (CLI::App* verb : {bind, run}) {
     verb->add_flag("!--may-sleep", options.keep_awake, "Leave the GPUs' power settings alone");
   }

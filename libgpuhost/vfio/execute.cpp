@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
-#include "libgpuhost/pci/scan.h"
+#include "libgpuhost/vfio/steps.h"
 
 namespace gpuhost::vfio {
 namespace {
@@ -126,6 +127,17 @@ std::string GiveBack(HostFs& fs, const pci::Device& device) {
                         : fmt::format("given back to {}", before);
 }
 
+// The same for all functions that `done` has touched, the last one first: "; given back to nvidia".
+std::string GiveAllBack(HostFs& fs, const Unit& unit, std::span<const Step> done) {
+  std::string text;
+  for (auto device = unit.functions.rbegin(); device != unit.functions.rend(); ++device) {
+    if (std::ranges::find(done, device->bdf, &Step::bdf) == done.end()) continue;
+    text += unit.functions.size() == 1 ? "; " : fmt::format("; {}: ", device->bdf);
+    text += GiveBack(fs, *device);
+  }
+  return text;
+}
+
 // The driver and settings that a device had before gpuhost, kept over a run that was cut off.
 Record Before(const HostFs& fs, const pci::Device& device, Record::State state) {
   Record record = RecordOf(device, state);
@@ -179,10 +191,7 @@ absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& 
   if (unit.steps.empty()) return absl::OkStatus();
   GPUHOST_ASSIGN(const auto locks, LockAll(fs, clock, unit, conduct.lock_limit));
   GPUHOST_TRY(conduct.last_look());
-  const bool moves = std::ranges::any_of(unit.steps, [](const Step& step) {
-    return step.action != Action::kOverride && !step.IsOptional();
-  });
-  if (moves) GPUHOST_TRY(LookAgain(fs, unit));
+  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit));
   GPUHOST_TRY(Preflight(fs, unit));
   const auto earlier = ReadRecords(fs);
   GPUHOST_TRY(Remember(fs, unit));
@@ -194,17 +203,9 @@ absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& 
     if (absl::IsDeadlineExceeded(status)) return status;
     if (status.ok()) status = Verify(fs, clock, step);
     if (status.ok()) continue;
-    std::string text = Text(status);
-    for (size_t f = unit.functions.size(); f-- > 0;) {
-      const pci::Device& device = unit.functions[f];
-      const bool touched = std::any_of(unit.steps.begin(), unit.steps.begin() + i + 1,
-                                       [&](const Step& done) { return done.bdf == device.bdf; });
-      if (!touched) continue;
-      text += unit.functions.size() == 1 ? "; " : fmt::format("; {}: ", device.bdf);
-      text += GiveBack(fs, device);
-    }
+    const std::string undone = GiveAllBack(fs, unit, std::span(unit.steps).first(i + 1));
     Recall(fs, unit, earlier);
-    return Error(status.code(), "{}", text);
+    return Error(status.code(), "{}{}", Text(status), undone);
   }
   return Release(fs, unit, conduct.forget);
 }
