@@ -86,8 +86,8 @@ absl::StatusOr<vfio::Request> MakeRequest(const HostFs& fs, const Options& optio
     GPUHOST_ASSIGN(request.devices.emplace_back(), pci::Bdf::Parse(address));
   }
   std::ranges::sort(request.devices);
-  const auto twice = std::ranges::unique(request.devices);
-  request.devices.erase(twice.begin(), twice.end());
+  request.devices.erase(std::unique(request.devices.begin(), request.devices.end()),
+                        request.devices.end());
   // Unbinding takes what binding took; nothing else is ours.
   request.nvswitches = options.nvswitches == Switches::kYes ||
                        (options.nvswitches == Switches::kAuto &&

@@ -18,9 +18,9 @@ std::string NamesOf(const vfio::Unit& unit) {
 std::string RenderText(const std::vector<UnitOutcome>& outcomes) {
   std::string text;
   for (const auto& [unit, status] : outcomes) {
-    const std::string_view quiet = unit.note.empty() ? "nothing to do" : unit.note;
+    const std::string quiet = unit.note.empty() ? "nothing to do" : unit.note;
     const std::string head = !status.ok()         ? "cannot be done: " + Text(status)
-                             : unit.steps.empty() ? std::string(quiet)
+                             : unit.steps.empty() ? quiet
                                                   : "";
     text += fmt::format("{}:{}{}\n", NamesOf(unit), head.empty() ? "" : " ", head);
     for (const vfio::Step& step : unit.steps) text += fmt::format("  {}\n", ToString(step));

@@ -24,8 +24,20 @@ bool IsNative(const pci::Device& device) {
   return device.driver == "nvidia" || device.driver == "nouveau";
 }
 
+// A device that somebody else has bound since it was released is not ours any more.
 bool Ours(const Snapshot& seen, const Request& request, const pci::Device& device) {
-  return request.foreign || RecordOf(seen, device.bdf) != nullptr;
+  const Record* record = RecordOf(seen, device.bdf);
+  const bool ours =
+      record != nullptr && (record->state == Record::State::kBound || !device.BoundToVfio());
+  return request.foreign || ours;
+}
+
+// Whether it was unbound on request, and is to stay so.
+bool StaysReleased(const Snapshot& seen, const Request& request, const pci::Device& device) {
+  const Record* record = RecordOf(seen, device.bdf);
+  const bool released = record != nullptr && (record->state == Record::State::kReleased ||
+                                              record->state == Record::State::kReturned);
+  return request.leave_released && released && !device.BoundToVfio();
 }
 
 // Whether this function is one that the request may write, if it belongs to a unit.
@@ -33,7 +45,8 @@ bool MayTake(const Snapshot& seen, const Request& request, const pci::Device& de
   if (device.is_virtual_function || MatchesAny(request.deny, device)) return false;
   switch (request.goal) {
     case Goal::kVfio:
-      return device.kind() != pci::Kind::kNvSwitch || request.nvswitches;
+      return (device.kind() != pci::Kind::kNvSwitch || request.nvswitches) &&
+             !StaysReleased(seen, request, device);
     case Goal::kTaken:
       return IsNative(device) && device.kind() == pci::Kind::kGpu;
     case Goal::kDriverless:
@@ -66,14 +79,10 @@ std::optional<Blocker> Refusal(const Snapshot& seen, const Request& request, con
 
 // Why a lead is left as it is, where nobody is to blame.
 std::string NoteOf(const Snapshot& seen, const Request& request, const pci::Device& device) {
-  const Record* record = RecordOf(seen, device.bdf);
+  if (MayTake(seen, request, device)) return "";
   if (request.goal == Goal::kVfio) {
-    const bool released = record != nullptr && (record->state == Record::State::kReleased ||
-                                                record->state == Record::State::kReturned);
-    if (!request.leave_released || !released) return "";
     return "was unbound on request; vfio-manage bind takes it again";
   }
-  if (MayTake(seen, request, device)) return "";
   if (request.goal == Goal::kTaken) return "neither nvidia nor nouveau has it";
   if (!device.BoundToVfio()) return "no VFIO driver has it";
   return "was bound to VFIO by something else; left alone";

@@ -37,7 +37,8 @@ void PlanUnbind(const Snapshot& seen, const Request& request, const pci::Device&
   };
   const auto record = seen.records.find(device.bdf);
   const Record before = record == seen.records.end() ? Record() : record->second;
-  const bool to_nvidia = request.goal == Goal::kNvidia && device.kind() != pci::Kind::kCompanion;
+  // Switches have a driver of their own.
+  const bool to_nvidia = request.goal == Goal::kNvidia && device.kind() == pci::Kind::kGpu;
   const bool keeps = !to_nvidia && !pci::IsVfioDriver(before.driver_override);
   const std::string override = keeps ? before.driver_override : "";
   if (device.driver_override && device.driver_override != override) {

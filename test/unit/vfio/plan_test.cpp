@@ -274,3 +274,18 @@ TEST_CASE("what was unbound on request is left so by one who is told to, and by 
   CHECK(bench.Unit({.leave_released = true}).note.find("on request") != std::string::npos);
   CHECK_FALSE(bench.Unit().steps.empty());
 }
+
+TEST_CASE(
+    "one that was released is not pulled along by its group, and not ours when others bind it") {
+  Bench bench;
+  bench.kernel.Add({.bdf = "0000:41:00.0", .iommu_group = 7});
+  bench.kernel.Add({.bdf = "0000:42:00.0", .iommu_group = 7});
+  bench.Remember("0000:41:00.0", {.state = vfio::Record::State::kReleased});
+  const auto units = bench.Plan({.leave_released = true});
+  REQUIRE(units.size() == 2);
+  CHECK(units[0].steps.empty());
+  CHECK(units[1].functions.size() == 1);
+  bench.root.Link("/sys/bus/pci/devices/0000:41:00.0/driver", "../../drivers/vfio-pci");
+  CHECK(bench.Plan({.goal = Goal::kDriverless})[0].note.find("something else") !=
+        std::string::npos);
+}
