@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/common/service/log.h"
+#include "daemons/vfio-manager/daemon.h"
 #include "daemons/vfio-manager/options.h"
 #include "daemons/vfio-manager/run.h"
 

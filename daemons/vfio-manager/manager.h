@@ -3,13 +3,12 @@
 
 #include <absl/status/statusor.h>
 
-#include <string>
 #include <vector>
 
 #include "daemons/vfio-manager/options.h"
 #include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
-#include "libgpuhost/pci/device.h"
+#include "libgpuhost/vfio/execute.h"
 #include "libgpuhost/vfio/modules.h"
 #include "libgpuhost/vfio/plan.h"
 
@@ -21,19 +20,20 @@ struct Deps {
   vfio::LoadModule load_module;
 };
 
-struct DeviceOutcome {
-  pci::Bdf bdf;
-  absl::Status status;            // OK: bound (or unbound) as wanted
-  std::vector<vfio::Step> steps;  // what was (to be) written
+struct UnitOutcome {
+  vfio::Unit unit;      // as planned
+  absl::Status status;  // OK: as wanted, or left alone for the reason in unit.note
 };
 
-// The devices that `options` name. kInvalidArgument for an address that is none, kNotFound for one
-// that is not there, kFailedPrecondition for one that is no GPU.
-absl::StatusOr<std::vector<pci::Device>> SelectDevices(const HostFs& fs, const Options& options);
+// What the command line and cc-manager's document ask for. kInvalidArgument for an address or a
+// pattern that is none.
+absl::StatusOr<vfio::Request> MakeRequest(const HostFs& fs, const Options& options);
 
-// One pass of bind or unbind over the selected devices, all in parallel; with options.dry_run only
-// planned. Errors of the whole pass, before anything is written: kUnavailable no IOMMU, kNotFound
-// no GPU (both: not on this machine), or the driver cannot be loaded.
-absl::StatusOr<std::vector<DeviceOutcome>> Apply(Deps& deps, const Options& options);
+// One pass: observes, plans, loads the modules that are needed, and carries out all units in
+// parallel; one that fails or hangs does not keep the others. With `dry_run` only planned. Errors
+// of the whole pass, before anything is written: kUnavailable no IOMMU, kNotFound no GPU (both: not
+// on this machine).
+absl::StatusOr<std::vector<UnitOutcome>> Apply(Deps& deps, const vfio::Request& request,
+                                               vfio::Conduct conduct, bool dry_run);
 
 }  // namespace gpuhost::vfio_manager

@@ -16,9 +16,13 @@ Kind Device::kind() const {
   }
 }
 
-bool Device::BoundToVfio() const {
-  // The generic driver and its variants (nvgrace_gpu_vfio_pci) all end in this name.
-  return driver && (driver->ends_with("vfio-pci") || driver->ends_with("vfio_pci"));
+bool Device::IsBridge() const { return class_code >> 8 == 0x0600 || class_code >> 8 == 0x0604; }
+
+bool Device::BoundToVfio() const { return driver && IsVfioDriver(*driver); }
+
+bool IsVfioDriver(std::string_view driver) {
+  // All of them end in this name: vfio-pci, nvgrace_gpu_vfio_pci.
+  return driver.ends_with("vfio-pci") || driver.ends_with("vfio_pci");
 }
 
 std::string Device::SysfsPath(std::string_view attribute) const {

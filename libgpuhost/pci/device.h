@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "libgpuhost/pci/bdf.h"
 
@@ -35,14 +36,23 @@ struct Device {
   std::optional<std::string> reset_methods;    // as listed by reset_method: "flr bus"
   std::optional<std::string> power_state;      // "D0", "D3hot", ...
   std::optional<std::string> power_control;    // "on": never suspended at run time; "auto"
+  std::optional<std::string> d3cold_allowed;   // "1": may lose its main power while suspended
   std::optional<std::string> driver_override;  // "" when the attribute is there and not set
+  std::optional<std::string> modalias;         // "pci:v000010DEd00002331sv...", see modules.alias
   bool is_virtual_function = false;
+  uint32_t virtual_functions = 0;  // how many of its own are enabled
+  std::vector<Bdf> consumers;      // functions that need this one awake: links consumer:pci:<BDF>
 
   Kind kind() const;
+  // A host bridge or PCI-to-PCI bridge: in an IOMMU group, but never handed to a virtual machine.
+  bool IsBridge() const;
   // /sys/bus/pci/devices/<bdf>, with "/attribute" appended if one is given.
   std::string SysfsPath(std::string_view attribute = {}) const;
   bool BoundToVfio() const;
 };
+
+// The generic VFIO driver and its variants.
+bool IsVfioDriver(std::string_view driver);
 
 std::string SysfsPath(const Bdf& bdf, std::string_view attribute = {});
 

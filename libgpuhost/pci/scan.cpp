@@ -50,6 +50,29 @@ std::optional<uint32_t> ReadVfioCdev(const HostFs& fs, const Bdf& bdf) {
   return std::nullopt;
 }
 
+std::vector<Bdf> ReadConsumers(const HostFs& fs, const Bdf& bdf) {
+  constexpr std::string_view kPrefix = "consumer:pci:";
+  std::vector<Bdf> consumers;
+  for (const std::string& name : fs.List(SysfsPath(bdf)).value_or(std::vector<std::string>())) {
+    if (!name.starts_with(kPrefix)) continue;
+    const auto consumer = Bdf::Parse(std::string_view(name).substr(kPrefix.size()));
+    if (consumer.ok()) consumers.push_back(*consumer);
+  }
+  return consumers;
+}
+
+// The functions among `names`, which are addresses.
+std::vector<Device> ReadAll(const HostFs& fs, const std::vector<std::string>& names) {
+  std::vector<Device> devices;
+  for (const std::string& name : names) {
+    const auto bdf = Bdf::Parse(name);
+    if (!bdf.ok()) continue;
+    if (auto device = ReadDevice(fs, *bdf); device.ok()) devices.push_back(*std::move(device));
+  }
+  std::ranges::sort(devices, {}, &Device::bdf);
+  return devices;
+}
+
 }  // namespace
 
 absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
@@ -72,6 +95,12 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
   device.power_control = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power/control")));
   device.driver_override = IfThere(fs.ReadAttribute(SysfsPath(bdf, "driver_override")));
   if (device.driver_override == "(null)") device.driver_override = "";
+  device.d3cold_allowed = IfThere(fs.ReadAttribute(SysfsPath(bdf, "d3cold_allowed")));
+  device.modalias = IfThere(fs.ReadAttribute(SysfsPath(bdf, "modalias")));
+  device.virtual_functions = static_cast<uint32_t>(
+      ParseDecimal(fs.ReadAttribute(SysfsPath(bdf, "sriov_numvfs")).value_or(""), 0xffff)
+          .value_or(0));
+  device.consumers = ReadConsumers(fs, bdf);
   device.is_virtual_function = fs.Exists(SysfsPath(bdf, "physfn"));
   return device;
 }
@@ -81,15 +110,16 @@ absl::StatusOr<std::vector<Device>> ScanNvidia(const HostFs& fs) {
   if (!names.ok()) {
     return Annotate(names.status(), "no PCI bus here; is /sys mounted and readable");
   }
-  std::vector<Device> devices;
-  for (const std::string& name : *names) {
+  std::erase_if(*names, [&fs](const std::string& name) {
     const auto bdf = Bdf::Parse(name);
-    if (!bdf.ok()) continue;
-    if (fs.ReadAttribute(SysfsPath(*bdf, "vendor")).value_or("") != "0x10de") continue;
-    if (auto device = ReadDevice(fs, *bdf); device.ok()) devices.push_back(*std::move(device));
-  }
-  std::ranges::sort(devices, {}, &Device::bdf);
-  return devices;
+    return !bdf.ok() || fs.ReadAttribute(SysfsPath(*bdf, "vendor")).value_or("") != "0x10de";
+  });
+  return ReadAll(fs, *names);
+}
+
+std::vector<Device> ReadGroup(const HostFs& fs, uint32_t group) {
+  const auto names = fs.List(fmt::format("/sys/kernel/iommu_groups/{}/devices", group));
+  return ReadAll(fs, names.value_or(std::vector<std::string>()));
 }
 
 bool HasIommu(const HostFs& fs) {

@@ -20,6 +20,9 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf);
 // the machine has no PCI bus in sysfs.
 absl::StatusOr<std::vector<Device>> ScanNvidia(const HostFs& fs);
 
+// All functions of one IOMMU group, of any vendor, sorted by address; the same leniency.
+std::vector<Device> ReadGroup(const HostFs& fs, uint32_t group);
+
 // True when the kernel runs an IOMMU, that is, when it made IOMMU groups.
 bool HasIommu(const HostFs& fs);
 

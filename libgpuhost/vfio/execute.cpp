@@ -3,25 +3,65 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "libgpuhost/base/file_lock.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/vfio/steps.h"
 
 namespace gpuhost::vfio {
 namespace {
 
-constexpr Duration kLockLimit = std::chrono::seconds(70);  // above a reset's deadline
 constexpr Duration kWriteLimit = std::chrono::seconds(20);
 constexpr Duration kVerifyLimit = std::chrono::seconds(1);
 constexpr Duration kVerifyPoll = std::chrono::milliseconds(5);
 
-// A device may lack power/control; then it does not sleep either.
-bool IsOptional(const Step& step) { return step.action == Action::kStayAwake; }
+// All functions' locks, always in the same order, so that two programs never wait for each other.
+absl::StatusOr<std::vector<FileLock>> LockAll(HostFs& fs, Clock& clock, const Unit& unit,
+                                              Duration limit) {
+  std::vector<pci::Bdf> order;
+  for (const pci::Device& device : unit.functions) order.push_back(device.bdf);
+  std::ranges::sort(order);
+  std::vector<FileLock> locks;
+  for (const pci::Bdf& bdf : order) {
+    auto lock = FileLock::Acquire(fs, clock, bdf.ToString(), limit);
+    const auto owner = ParseDecimal(
+        fs.ReadAttribute(fmt::format("/run/nvidia/gpuhost/lock/{}", bdf)).value_or(""));
+    if (absl::IsUnavailable(lock.status()) && owner == static_cast<uint64_t>(::getpid())) {
+      return Error(absl::StatusCode::kDeadlineExceeded,
+                   "{}: the kernel has not returned from an earlier write; the device is stuck "
+                   "until whoever uses it lets go, or the machine is restarted",
+                   bdf);
+    }
+    GPUHOST_TRY(lock.status());
+    locks.push_back(*std::move(lock));
+  }
+  return locks;
+}
 
-absl::Status Preflight(const HostFs& fs, std::span<const Step> steps) {
-  for (const Step& step : steps) {
-    if (IsOptional(step)) continue;
+// The machine may have changed between the plan and the locks.
+absl::Status LookAgain(const HostFs& fs, const Unit& unit) {
+  for (const pci::Device& device : unit.functions) {
+    const auto now = fs.LinkName(device.SysfsPath("driver"));
+    if (!fs.Exists(device.SysfsPath())) {
+      return Error(absl::StatusCode::kNotFound, "{}: is gone", device.bdf);
+    }
+    if (now.value_or("") == device.driver.value_or("")) continue;
+    return Error(absl::StatusCode::kAborted, "{}: driver '{}' has it now; nothing changed",
+                 device.bdf, now.value_or("none"));
+  }
+  const auto holders = FindHolders(fs, unit.functions);
+  if (holders.empty()) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition, "in use by {}; end that first",
+               ToString(holders.begin()->second));
+}
+
+absl::Status Preflight(const HostFs& fs, const Unit& unit) {
+  for (const Step& step : unit.steps) {
+    if (step.IsOptional()) continue;
     if (::access(fs.Resolve(step.Path()).c_str(), W_OK) != 0) {
       return Annotate(ErrnoStatus(errno, ToString(step)), "nothing changed");
     }
@@ -29,60 +69,145 @@ absl::Status Preflight(const HostFs& fs, std::span<const Step> steps) {
   return absl::OkStatus();
 }
 
-// Whether the driver link is as it must be after `step`.
-absl::Status Verify(const HostFs& fs, Clock& clock, const Step& step) {
-  if (step.action != Action::kBind && step.action != Action::kUnbind) return absl::OkStatus();
-  const std::string link = pci::SysfsPath(step.bdf, "driver");
-  const std::string wanted = step.action == Action::kBind ? step.driver : "";
-  const absl::Status seen =
-      PollUntil(clock, kVerifyLimit, kVerifyPoll,
-                [&]() -> absl::StatusOr<bool> { return fs.LinkName(link).value_or("") == wanted; });
-  if (seen.ok()) return seen;
-  return Error(absl::StatusCode::kInternal, "{}: the driver is '{}' afterwards", ToString(step),
-               fs.LinkName(link).value_or("none"));
+bool HasVfioNode(const HostFs& fs, const pci::Bdf& bdf) {
+  // In a container /dev may be another one; sysfs is the same everywhere.
+  const std::string group = fs.LinkName(pci::SysfsPath(bdf, "iommu_group")).value_or("");
+  return fs.Exists("/sys/class/vfio/" + group) || fs.Exists("/dev/vfio/" + group) ||
+         fs.Exists(pci::SysfsPath(bdf, "vfio-dev"));
 }
 
-// Best effort back to the earlier override and driver; tells in words how far it came.
+// Whether the machine is as it must be after `step`.
+absl::Status Verify(const HostFs& fs, Clock& clock, const Step& step) {
+  if (step.action == Action::kOverride || step.IsOptional()) return absl::OkStatus();
+  const std::string link = pci::SysfsPath(step.bdf, "driver");
+  const auto as_wanted = [&]() -> absl::StatusOr<bool> {
+    const std::string now = fs.LinkName(link).value_or("");
+    if (step.action == Action::kUnbind) return now.empty();
+    if (step.action == Action::kProbe) return !pci::IsVfioDriver(now);
+    return now == step.value && (!pci::IsVfioDriver(now) || HasVfioNode(fs, step.bdf));
+  };
+  if (PollUntil(clock, kVerifyLimit, kVerifyPoll, as_wanted).ok()) return absl::OkStatus();
+  const std::string now = fs.LinkName(link).value_or("none");
+  return Error(absl::StatusCode::kInternal, "{}: {}", ToString(step),
+               step.action == Action::kBind && now == step.value
+                   ? "the device has no VFIO node afterwards"
+                   : fmt::format("the driver is '{}' afterwards", now));
+}
+
+// Best effort back to how `device` was; tells in words how far it came.
 std::string GiveBack(HostFs& fs, const pci::Device& device) {
   const auto write = [&](const std::string& path, const std::string& text) {
     return fs.WriteWithin(kWriteLimit, path, text).ok();
   };
+  const auto restore = [&](const char* attribute, const std::optional<std::string>& before) {
+    if (before && fs.ReadAttribute(device.SysfsPath(attribute)).value_or(*before) != *before) {
+      write(device.SysfsPath(attribute), *before);
+    }
+  };
+  if (!fs.Exists(device.SysfsPath())) return "it is gone";
   if (device.driver_override) {
     write(device.SysfsPath("driver_override"), *device.driver_override + "\n");
   }
-  const std::string now = fs.LinkName(device.SysfsPath("driver")).value_or("");
+  const auto driver = [&] { return fs.LinkName(device.SysfsPath("driver")).value_or(""); };
+  const std::string now = driver();
   const std::string before = device.driver.value_or("");
-  if (now == before) return "given back as it was";
-  if (!now.empty())
+  if (now != before && !now.empty()) {
     write(fmt::format("/sys/bus/pci/drivers/{}/unbind", now), device.bdf.ToString());
-  if (!before.empty()) {
+  }
+  if (now != before && !before.empty()) {
     write(fmt::format("/sys/bus/pci/drivers/{}/bind", before), device.bdf.ToString());
   }
-  const std::string after = fs.LinkName(device.SysfsPath("driver")).value_or("");
-  if (after == before)
-    return before.empty() ? "given back without driver, as it was"
-                          : fmt::format("given back to {}", before);
-  return fmt::format("it could not be given back to {}; bind it by hand", before);
+  restore("d3cold_allowed", device.d3cold_allowed);
+  restore("power/control", device.power_control);
+  if (now == before) return "given back as it was";
+  if (driver() != before) {
+    return fmt::format("it could not be given back to {}; bind it by hand", before);
+  }
+  return before.empty() ? "given back without driver, as it was"
+                        : fmt::format("given back to {}", before);
+}
+
+// The same for all functions that `done` has touched, the last one first: "; given back to nvidia".
+std::string GiveAllBack(HostFs& fs, const Unit& unit, std::span<const Step> done) {
+  std::string text;
+  for (auto device = unit.functions.rbegin(); device != unit.functions.rend(); ++device) {
+    if (std::ranges::find(done, device->bdf, &Step::bdf) == done.end()) continue;
+    text += unit.functions.size() == 1 ? "; " : fmt::format("; {}: ", device->bdf);
+    text += GiveBack(fs, *device);
+  }
+  return text;
+}
+
+// The driver and settings that a device had before gpuhost, kept over a run that was cut off.
+Record Before(const HostFs& fs, const pci::Device& device, Record::State state) {
+  Record record = RecordOf(device, state);
+  const auto earlier = ReadRecord(fs, device.bdf);
+  if (earlier.ok() && (!device.driver || device.BoundToVfio())) {
+    record = *earlier;
+    record.state = state;
+  }
+  return record;
+}
+
+// Before the first write, so that a kill at any moment forgets nothing.
+absl::Status Remember(HostFs& fs, const Unit& unit) {
+  if (unit.goal != Goal::kVfio && unit.goal != Goal::kTaken) return absl::OkStatus();
+  const auto state = unit.goal == Goal::kVfio ? Record::State::kBound : Record::State::kTaken;
+  for (const pci::Device& device : unit.functions) {
+    const bool moves = std::ranges::any_of(unit.steps, [&](const Step& step) {
+      return step.bdf == device.bdf &&
+             (step.action == Action::kBind || step.action == Action::kUnbind);
+    });
+    if (moves) GPUHOST_TRY(WriteRecord(fs, device.bdf, Before(fs, device, state)));
+  }
+  return absl::OkStatus();
+}
+
+// After the last: what was unbound on request stays so.
+absl::Status Release(HostFs& fs, const Unit& unit, bool forget) {
+  if (unit.goal == Goal::kVfio || unit.goal == Goal::kTaken) return absl::OkStatus();
+  const auto state =
+      unit.goal == Goal::kDriverless ? Record::State::kReleased : Record::State::kReturned;
+  for (const pci::Device& device : unit.functions) {
+    GPUHOST_TRY(forget ? RemoveRecord(fs, device.bdf)
+                       : WriteRecord(fs, device.bdf, Before(fs, device, state)));
+  }
+  return absl::OkStatus();
+}
+
+void Recall(HostFs& fs, const Unit& unit, const std::map<pci::Bdf, Record>& earlier) {
+  for (const pci::Device& device : unit.functions) {
+    const auto record = earlier.find(device.bdf);
+    const absl::Status status = record == earlier.end()
+                                    ? RemoveRecord(fs, device.bdf)
+                                    : WriteRecord(fs, device.bdf, record->second);
+    status.IgnoreError();  // the error that led here is the one to tell
+  }
 }
 
 }  // namespace
 
-absl::Status Execute(HostFs& fs, Clock& clock, const pci::Device& device,
-                     std::span<const Step> steps) {
-  if (steps.empty()) return absl::OkStatus();
-  GPUHOST_ASSIGN(const FileLock lock,
-                 FileLock::Acquire(fs, clock, device.bdf.ToString(), kLockLimit));
-  GPUHOST_TRY(Preflight(fs, steps));
+absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& conduct) {
+  if (unit.steps.empty()) return absl::OkStatus();
+  GPUHOST_ASSIGN(const auto locks, LockAll(fs, clock, unit, conduct.lock_limit));
+  GPUHOST_TRY(conduct.last_look());
+  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit));
+  GPUHOST_TRY(Preflight(fs, unit));
+  const auto earlier = ReadRecords(fs);
+  GPUHOST_TRY(Remember(fs, unit));
 
-  for (const Step& step : steps) {
-    if (IsOptional(step) && !fs.Exists(step.Path())) continue;
+  for (size_t i = 0; i < unit.steps.size(); ++i) {
+    const Step& step = unit.steps[i];
+    if (step.IsOptional() && !fs.Exists(step.Path())) continue;
     absl::Status status = fs.WriteWithin(kWriteLimit, step.Path(), step.Text());
     if (absl::IsDeadlineExceeded(status)) return status;
     if (status.ok()) status = Verify(fs, clock, step);
     if (status.ok()) continue;
-    return Error(status.code(), "{}; {}", Text(status), GiveBack(fs, device));
+    const std::string undone = GiveAllBack(fs, unit, std::span(unit.steps).first(i + 1));
+    Recall(fs, unit, earlier);
+    return Error(status.code(), "{}{}", Text(status), undone);
   }
-  return absl::OkStatus();
+  return Release(fs, unit, conduct.forget);
 }
 
 }  // namespace gpuhost::vfio

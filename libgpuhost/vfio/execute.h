@@ -3,7 +3,7 @@
 
 #include <absl/status/status.h>
 
-#include <span>
+#include <functional>
 
 #include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
@@ -11,14 +11,23 @@
 
 namespace gpuhost::vfio {
 
-// Carries out the plan of one device: takes its lock, checks that every attribute of every step is
-// there and writable before the first write, writes each in a child with a deadline, verifies that
-// the driver link says what it should.
+struct Conduct {
+  Duration lock_limit = std::chrono::seconds(70);  // above a reset's deadline
+  // Asked once more when the unit is locked; an error ends it before the first write.
+  std::function<absl::Status()> last_look = [] { return absl::OkStatus(); };
+  // Forget what is unbound, instead of remembering that it was unbound on request.
+  bool forget = false;
+};
+
+// Carries out the plan of one unit: takes the lock of each of its functions, looks again whether
+// they are as planned and free, checks that every attribute of every step is there and writable
+// before the first write, writes each in a child with a deadline, verifies that the driver link
+// says what it should and that a VFIO node came into being. What is done is recorded, see Record.
 //
-// On an error the device is given back: the earlier override, the earlier driver. kDeadlineExceeded
-// means that the kernel did not return from a write: the device is stuck and is left as it is.
-// kInternal when the write succeeded and the driver link does not agree.
-absl::Status Execute(HostFs& fs, Clock& clock, const pci::Device& device,
-                     std::span<const Step> steps);
+// On an error all functions are given back: the earlier override, the earlier driver.
+// kDeadlineExceeded means that the kernel did not return from a write: the device is stuck and is
+// left as it is. kAborted: not as planned any more; plan again. kUnavailable: somebody else is
+// changing it. kInternal: the write succeeded and the driver link does not agree.
+absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& conduct);
 
 }  // namespace gpuhost::vfio

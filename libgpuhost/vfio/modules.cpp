@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/vfio/modules.h"
 
+#include <algorithm>
+
 #include "libgpuhost/base/child.h"
 #include "libgpuhost/base/status.h"
 
@@ -8,6 +10,21 @@ namespace gpuhost::vfio {
 namespace {
 
 constexpr Duration kModprobeLimit = std::chrono::seconds(60);
+
+// Why the kernel takes no module at all, or what modprobe said.
+std::string WhyNot(const HostFs& fs, const absl::Status& loaded) {
+  if (loaded.ok()) return "it is loaded and offers none";
+  if (fs.ReadAttribute("/proc/sys/kernel/modules_disabled").value_or("0") == "1") {
+    return "this kernel loads no modules any more (kernel.modules_disabled is 1); have it loaded "
+           "at boot by /etc/modules-load.d";
+  }
+  return Text(loaded);
+}
+
+std::string KernelName(std::string module) {
+  std::ranges::replace(module, '-', '_');
+  return module;
+}
 
 }  // namespace
 
@@ -17,14 +34,38 @@ LoadModule HostModprobe(std::string host_root) {
   };
 }
 
-absl::Status EnsureDriver(const HostFs& fs, const std::string& driver, const LoadModule& load) {
-  const std::string path = fmt::format("/sys/bus/pci/drivers/{}", driver);
-  if (fs.Exists(path)) return absl::OkStatus();
-  const absl::Status loaded = load(driver);
-  if (fs.Exists(path)) return absl::OkStatus();
+std::string DriverOf(const HostFs& fs, const std::string& module) {
+  constexpr std::string_view kBus = "pci:";
+  const std::string path = fmt::format("/sys/module/{}/drivers", KernelName(module));
+  for (const std::string& name : fs.List(path).value_or(std::vector<std::string>())) {
+    if (name.starts_with(kBus)) return name.substr(kBus.size());
+  }
+  return KernelName(module) == "vfio_pci" ? "vfio-pci" : module;
+}
+
+absl::Status EnsureDriver(const HostFs& fs, const std::string& module, const LoadModule& load) {
+  const auto there = [&] { return fs.Exists("/sys/bus/pci/drivers/" + DriverOf(fs, module)); };
+  if (there()) return absl::OkStatus();
+  const absl::Status loaded = load(module);
+  if (there()) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition,
-               "driver {} is not there ({}); install the kernel's module and load it", driver,
-               loaded.ok() ? "its module is loaded, but has another name" : Text(loaded));
+               "the driver of module {} is not there: {}; install the kernel's module and load it",
+               module, WhyNot(fs, loaded));
+}
+
+absl::Status EnsureBackend(const HostFs& fs, const LoadModule& load) {
+  absl::Status failed;
+  bool any = false;
+  for (const char* module : {"vfio_iommu_type1", "iommufd"}) {
+    // A built-in one is listed, too, for it has parameters.
+    const bool there = fs.Exists(fmt::format("/sys/module/{}", module));
+    const absl::Status status = there ? absl::OkStatus() : load(module);
+    if (status.ok()) any = true;
+    if (!status.ok() && failed.ok()) failed = status;
+  }
+  if (any) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "neither vfio_iommu_type1 nor iommufd is there: {}", WhyNot(fs, failed));
 }
 
 }  // namespace gpuhost::vfio

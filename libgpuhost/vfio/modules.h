@@ -16,8 +16,16 @@ using LoadModule = std::function<absl::Status(const std::string& name)>;
 // The host's own /sbin/modprobe, run with `host_root` as its root directory and no environment.
 LoadModule HostModprobe(std::string host_root);
 
-// Makes sure that a PCI driver is there to bind to; loads its module if it is not.
-// kFailedPrecondition when it is still missing afterwards, with the reason that modprobe gave.
-absl::Status EnsureDriver(const HostFs& fs, const std::string& driver, const LoadModule& load);
+// The PCI driver of a module: as the kernel tells it (/sys/module/<module>/drivers), or while the
+// module is not loaded, the module's own name, with dashes where it is the generic one.
+std::string DriverOf(const HostFs& fs, const std::string& module);
+
+// Makes sure that the PCI driver of `module` is there to bind to; loads the module if it is not.
+// kFailedPrecondition when it is still missing afterwards, with what modprobe said and why.
+absl::Status EnsureDriver(const HostFs& fs, const std::string& module, const LoadModule& load);
+
+// Makes sure that the kernel can map a guest's memory for a device: vfio_iommu_type1 or iommufd,
+// both where it has both. kFailedPrecondition when it has neither.
+absl::Status EnsureBackend(const HostFs& fs, const LoadModule& load);
 
 }  // namespace gpuhost::vfio

@@ -46,9 +46,17 @@ void FakeKernel::Add(const Function& function) {
   root_.Directory("/sys/kernel/iommu_groups");
   if (function.iommu_group >= 0) {
     const std::string group = fmt::format("/sys/kernel/iommu_groups/{}", function.iommu_group);
-    root_.Directory(group + "/devices");
+    root_.Link(group + "/devices/" + function.bdf, "../../../../bus/pci/devices/" + function.bdf);
     root_.Link(path + "/iommu_group", "../../../.." + group.substr(4));
   }
+  attribute("modalias", fmt::format("pci:v{:08X}d{:08X}sv{:08X}sd{:08X}bc{:02X}sc{:02X}i{:02X}",
+                                    function.vendor, function.device, function.vendor,
+                                    function.subsystem, function.class_code >> 16,
+                                    function.class_code >> 8 & 0xff, function.class_code & 0xff));
+  attribute("d3cold_allowed", "1");
+  root_.File("/sys/bus/pci/drivers_probe", "");
+  root_.Directory("/sys/module/vfio_iommu_type1");
+  root_.Directory("/sys/module/iommufd");
   AddDriver("vfio-pci");
   if (!function.driver.empty()) {
     AddDriver(function.driver);
@@ -61,6 +69,12 @@ void FakeKernel::AddDriver(const std::string& name) {
   for (const char* attribute : {"/bind", "/unbind"}) {
     root_.File(std::string(kDrivers) + name + attribute, "");
   }
+}
+
+void FakeKernel::AddModule(const std::string& name, const std::string& driver) {
+  AddDriver(driver);
+  root_.Link("/sys/module/" + name + "/drivers/pci:" + driver,
+             "../../../bus/pci/drivers/" + driver);
 }
 
 void FakeKernel::FailWrite(const std::string& suffix, absl::Status status) {
@@ -100,6 +114,9 @@ absl::Status FakeKernel::React(const std::string& path, const std::string& text)
     const auto [driver, attribute] = Split(path, kDrivers);
     return attribute == "bind" ? Bind(driver, text) : Unbind(driver, text);
   }
+  if (path == "/sys/bus/pci/drivers_probe") {
+    return native_.empty() ? absl::OkStatus() : Bind(native_, text);
+  }
   if (path.starts_with(kDevices) && path.ends_with("/reset")) {
     vgpu::VirtualGpu* gpu = GpuOf(path);
     return gpu == nullptr ? ErrnoStatus(ENOTTY, "no reset") : gpu->FunctionLevelReset();
@@ -113,9 +130,9 @@ absl::Status FakeKernel::Bind(const std::string& driver, const std::string& bdf)
   if (!root_.Exists(path)) return ErrnoStatus(ENODEV, "bind");
   if (root_.Exists(path + "/driver")) return ErrnoStatus(EBUSY, "bind");
   const std::string wanted = WithoutNewline(root_.Content(path + "/driver_override"));
-  const bool native = wanted == "(null)" && driver != "vfio-pci";
+  const bool native = wanted == "(null)" && !pci::IsVfioDriver(driver);
   if (wanted != driver && !native) return ErrnoStatus(ENODEV, "bind");
-  if (driver == "vfio-pci") {
+  if (pci::IsVfioDriver(driver)) {
     const auto group = LinkName(path + "/iommu_group");
     if (!group.ok()) return ErrnoStatus(EINVAL, "bind");
     root_.File("/dev/vfio/" + *group, "");

@@ -37,6 +37,10 @@ class FakeKernel : public HostFs {
   };
   void Add(const Function& function);
   void AddDriver(const std::string& name);
+  // A loaded module and the PCI driver that it brings.
+  void AddModule(const std::string& name, const std::string& driver);
+  // The driver that drivers_probe chooses for a device without override; there is none at first.
+  void SetNativeDriver(const std::string& name) { native_ = name; }
   // The next write to a path that ends in `suffix` fails like this.
   void FailWrite(const std::string& suffix, absl::Status status);
   // Writes for which `fails` says so fail without effect, until this is called with nothing.
@@ -63,6 +67,7 @@ class FakeKernel : public HostFs {
   vgpu::VirtualGpu* GpuOf(std::string_view path) const;
 
   TempRoot& root_;
+  std::string native_;
   mutable std::mutex mutex_;
   std::map<std::string, vgpu::VirtualGpu*> gpus_;
   std::map<std::string, absl::Status> failures_;

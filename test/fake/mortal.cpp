@@ -9,7 +9,7 @@ class MortalRegisters : public gpu::Registers {
   MortalRegisters(std::unique_ptr<gpu::Registers> registers, Life& life)
       : registers_(std::move(registers)), life_(life) {}
   absl::StatusOr<uint32_t> Read32(uint32_t offset) override {
-    if (life_.Ended()) return Dead();
+    if (life_.EndedAtRead()) return Dead();
     return registers_->Read32(offset);
   }
   absl::Status Write32(uint32_t offset, uint32_t value) override {

@@ -11,14 +11,19 @@
 
 namespace gpuhost::fake {
 
-// Counts down with every access; at zero the process is dead.
+// Counts down with every access, or with every one that has an effect; at zero the process is dead.
+// A death before a read differs from one before the next write only where reading moves something,
+// as it does in a GPU's queues.
 class Life {
  public:
-  explicit Life(int accesses) : left_(accesses) {}
+  explicit Life(int accesses, bool count_reads = true)
+      : count_reads_(count_reads), left_(accesses) {}
   bool Ended() { return left_.fetch_sub(1) <= 0; }
+  bool EndedAtRead() { return count_reads_ ? Ended() : left_.load() <= 0; }
   bool WasEnded() const { return left_.load() < 0; }
 
  private:
+  const bool count_reads_;
   std::atomic<int> left_;
 };
 

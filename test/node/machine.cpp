@@ -10,27 +10,35 @@
 namespace gpuhost::node {
 
 Devices::Devices(const Options& options) {
-  for (int i = 0; i < options.gpus; ++i) Add(*options.board, options);
-  for (int i = 0; i < options.nvswitches; ++i) Add(*vgpu::FindBoard("nvswitch"), options);
-  for (const auto& [index, fault] : options.faults) gpus_[index]->Set(fault);
+  for (int i = 0; i < options.gpus; ++i) AddSlot(*options.board, options);
+  for (int i = 0; i < options.nvswitches; ++i) AddSlot(*vgpu::FindBoard("nvswitch"), options);
+  if (options.foreign_member && !leads_.empty()) leads_[0]->SetMultifunction();
+  for (const auto& [index, fault] : options.faults) leads_[index]->Set(fault);
 }
 
-void Devices::Add(const vgpu::Board& board, const Options& options) {
+void Devices::AddSlot(const vgpu::Board& board, const Options& options) {
+  slots_.emplace_back();
+  vgpu::VirtualGpu& lead = Add(board, options);
+  leads_.push_back(&lead);
+  for (const std::string_view name : board.companions) {
+    if (name.empty()) continue;
+    lead.SetMultifunction();
+    Add(*vgpu::FindBoard(name), options);
+  }
+}
+
+vgpu::VirtualGpu& Devices::Add(const vgpu::Board& board, const Options& options) {
   gpus_.push_back(std::make_unique<vgpu::VirtualGpu>(board, clock_, options.boot_time));
   gpus_.back()->ForbidBarWrites(options.forbid_bar_writes);
   int ends[2] = {-1, -1};
   // Not close-on-exec: QEMU inherits its end. Ours is closed in the child before it becomes QEMU.
-  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return;
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return *gpus_.back();
   qemu_ends_.emplace_back(ends[0]);
+  slots_.back().push_back(ends[0]);
   ::fcntl(ends[1], F_SETFD, FD_CLOEXEC);
   servers_.emplace_back(
       [gpu = gpus_.back().get(), fd = ends[1]] { vgpu::ServeProxy(*gpu, UniqueFd(fd)); });
-}
-
-std::vector<int> Devices::sockets() const {
-  std::vector<int> fds;
-  for (const UniqueFd& end : qemu_ends_) fds.push_back(end.get());
-  return fds;
+  return *gpus_.back();
 }
 
 std::vector<std::string> Devices::Violations() const {

@@ -17,17 +17,22 @@ class Devices {
   explicit Devices(const Options& options);
 
   size_t size() const { return gpus_.size(); }
-  // QEMU's end of the socket of each device; QEMU inherits them, and then they must be closed here.
-  std::vector<int> sockets() const;
+  // QEMU's end of the socket of each device, by slot; QEMU inherits them, and then they must be
+  // closed here.
+  const std::vector<std::vector<int>>& sockets() const { return slots_; }
   void CloseSockets() { qemu_ends_.clear(); }
   // One line for each device whose BAR0 was written while that was forbidden.
   std::vector<std::string> Violations() const;
 
  private:
-  void Add(const vgpu::Board& board, const Options& options);
+  // A board in a slot of its own, with its other functions.
+  void AddSlot(const vgpu::Board& board, const Options& options);
+  vgpu::VirtualGpu& Add(const vgpu::Board& board, const Options& options);
 
   SystemClock clock_;
   std::vector<std::unique_ptr<vgpu::VirtualGpu>> gpus_;
+  std::vector<vgpu::VirtualGpu*> leads_;  // the first function of each slot
+  std::vector<std::vector<int>> slots_;
   std::vector<UniqueFd> qemu_ends_;
   std::vector<std::jthread> servers_;  // ends when QEMU closes its end
 };

@@ -75,6 +75,8 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   app.add_flag("--forbid-bar-writes", options.forbid_bar_writes,
                "Fail if anything writes to a GPU's registers");
   app.add_flag("!--no-iommu", options.iommu, "A machine whose IOMMU is switched off");
+  app.add_flag("--foreign-member", options.foreign_member,
+               "The first GPU shares its IOMMU group with a device of another vendor");
   app.add_flag("--network", options.network,
                "The node reaches what this machine reaches (addresses, not names)");
   app.add_option("--memory", options.memory_mib, "MiB")->check(CLI::Range(256, 65536));

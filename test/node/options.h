@@ -21,6 +21,7 @@ struct Options {
   std::vector<std::pair<size_t, vgpu::Fault>> faults;  // index of the GPU
   bool forbid_bar_writes = false;
   bool iommu = true;
+  bool foreign_member = false;
   bool network = false;
   int memory_mib = 2048;
   Duration limit = std::chrono::seconds(600);

@@ -18,7 +18,9 @@ namespace {
 constexpr const char* kProgram = "qemu-system-x86_64";
 
 std::string KernelCommandLine(const Options& options, const Wiring& wiring) {
-  std::string line = "console=ttyS0 panic=-1 quiet";
+  // no_timer_check: a machine that is busy gives the emulated timer too little time to prove
+  // itself.
+  std::string line = "console=ttyS0 panic=-1 quiet no_timer_check";
   line += options.iommu ? " intel_iommu=on iommu=pt" : " intel_iommu=off";
   line += fmt::format(" gpuhost.run={}", wiring.run_directory);
   if (options.shell) line += " gpuhost.shell=1";
@@ -56,11 +58,17 @@ std::vector<std::string> QemuArguments(const Options& options, const Wiring& wir
     add("-chardev", fmt::format("socket,id={},fd={}", name, fd));
     add("-device", fmt::format("virtserialport,nr={},chardev={}", ++number, name));
   }
-  // A root port of its own gives each device its own IOMMU group.
+  // A root port of its own gives each slot its own IOMMU group; functions of a slot share theirs.
   for (size_t i = 0; i < wiring.devices.size(); ++i) {
     add("-device", fmt::format("pcie-root-port,id=port{0},chassis={1},slot={1}", i, i + 1));
-    add("-device",
-        fmt::format("x-pci-proxy-dev,id=device{0},bus=port{0},fd={1}", i, wiring.devices[i]));
+    const bool shared = i == 0 && options.foreign_member;
+    for (size_t f = 0; f < wiring.devices[i].size(); ++f) {
+      const bool first_of_many = f == 0 && (shared || wiring.devices[i].size() > 1);
+      add("-device",
+          fmt::format("x-pci-proxy-dev,id=device{0}.{1},bus=port{0},addr=0.{1},fd={2}{3}", i, f,
+                      wiring.devices[i][f], first_of_many ? ",multifunction=on" : ""));
+    }
+    if (shared) add("-device", "virtio-rng-pci,bus=port0,addr=0.7");
   }
   return arguments;
 }

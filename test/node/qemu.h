@@ -14,7 +14,7 @@ namespace gpuhost::node {
 
 // What QEMU inherits: one socket per device, and one per virtio port of the node.
 struct Wiring {
-  std::vector<int> devices;
+  std::vector<std::vector<int>> devices;  // by slot, in each by function
   int out, err, status;
   std::string run_directory;
   std::string console;  // file for kernel messages; not used with --shell

@@ -74,6 +74,16 @@ constexpr Board Ls10() {
   return board;
 }
 
+// Audio, USB and USB-C functions of a graphics board.
+constexpr Board Companion(std::string_view name, uint16_t device, uint32_t class_code) {
+  return {.name = name,
+          .device = device,
+          .subsystem = 0x12ae,
+          .class_code = class_code,
+          .bar0_size = 1u << 14,
+          .boot_identity = 0};
+}
+
 constexpr auto kBoards = std::to_array<Board>({
     Hopper("h100-pcie", 0x2331, 0x1626),
     Hopper("h100-sxm", 0x2330, 0x16c1),
@@ -88,6 +98,15 @@ constexpr auto kBoards = std::to_array<Board>({
     Coupled(Blackwell("gb300", 0x31c3, 0x0000), /*with_cc=*/true),
     Gb20x("rtx-pro-6000", 0x2bb5, 0x204e),
     {.name = "a100", .device = 0x20b5, .subsystem = 0x1533, .boot_identity = 0x170000a1},
+    {.name = "rtx-4000",
+     .device = 0x1eb1,
+     .subsystem = 0x12a0,
+     .class_code = 0x030000,
+     .boot_identity = 0x164000a1,
+     .companions = {"rtx-audio", "rtx-usb", "rtx-ucsi"}},
+    Companion("rtx-audio", 0x10f8, 0x040300),
+    Companion("rtx-usb", 0x1ad8, 0x0c0330),
+    Companion("rtx-ucsi", 0x1ad9, 0x0c8000),
     Ls10(),
     Switch("nvswitch-2", 0x1af1, 0x6000a1),
 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,8 @@ struct Board {
   uint16_t fault_word = 0;  // offsets from its start
   uint16_t firewall_word = 0;
   uint32_t firewall_bit = 0;
+  // Names of the boards that stand for its other functions; empty ones are none.
+  std::array<std::string_view, 3> companions = {};
 };
 
 // nullptr for a name that is none.

@@ -27,6 +27,8 @@ class ConfigSpace {
   bool InD0() const;
   void EnterD3hot();
   void OfferFlr(bool offered);
+  // Other functions share the slot.
+  void SetMultifunction() { bytes_[0x0e] |= 0x80; }
   // Words of NVIDIA's structure.
   void SetFirewall(bool closed);
   void SetFaults(uint32_t bits);

@@ -26,6 +26,8 @@ class VirtualGpu {
   VirtualGpu(const Board& board, Clock& clock, Duration boot_time);
 
   void Set(Fault fault, bool on = true);
+  // It is the first of several functions; say so before the bus is looked at.
+  void SetMultifunction() { config_.SetMultifunction(); }
 
   uint32_t ReadConfig(uint32_t offset, uint32_t size);
   void WriteConfig(uint32_t offset, uint32_t size, uint32_t value);

@@ -99,3 +99,25 @@ TEST_CASE("names come from the pinned table, else from pci.ids, else the id stan
   CHECK(pci::DeviceName(0xfffe).empty());
   CHECK(pci::ModelName(0xfffe) == "10de:fffe");
 }
+
+TEST_CASE("a group's members are of any vendor; consumers and virtual functions are read") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:01:00.0", .class_code = 0x030000, .iommu_group = 4});
+  kernel.Add({.bdf = "0000:00:01.0", .class_code = 0x060400, .vendor = 0x8086, .iommu_group = 4});
+  root.Link("/sys/kernel/iommu_groups/4/devices/0000:09:00.0", "nowhere");
+  const std::string gpu = "/sys/bus/pci/devices/0000:01:00.0";
+  root.Link(gpu + "/consumer:pci:0000:01:00.1", "x");
+  root.Link(gpu + "/consumer:pci:broken", "x");
+  root.Link(gpu + "/supplier:pci:0000:00:01.0", "x");
+  root.File(gpu + "/sriov_numvfs", "16\n");
+  const auto members = pci::ReadGroup(kernel, 4);
+  REQUIRE(members.size() == 2);
+  CHECK(members[0].IsBridge());
+  CHECK_FALSE(members[1].IsBridge());
+  REQUIRE(members[1].consumers.size() == 1);
+  CHECK(members[1].consumers[0].ToString() == "0000:01:00.1");
+  CHECK(members[1].virtual_functions == 16);
+  CHECK(members[1].modalias == "pci:v000010DEd00002331sv000010DEsd00001626bc03sc00i00");
+  CHECK(pci::ReadGroup(kernel, 5).empty());
+}

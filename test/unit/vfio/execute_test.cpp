@@ -3,107 +3,200 @@
 
 #include <catch2/catch.hpp>
 
+#include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/scan.h"
-#include "test/fake/fake_clock.h"
-#include "test/fake/fake_kernel.h"
+#include "test/unit/vfio/bench.h"
 
 using namespace gpuhost;
+using vfio::Goal;
+using vfio::Record;
 
 namespace {
 
 constexpr const char* kBdf = "0000:41:00.0";
+constexpr const char* kAudio = "0000:41:00.1";
 
-struct Bench {
-  explicit Bench(const std::string& driver, int group = 42) {
-    kernel.Add({.bdf = kBdf, .iommu_group = group, .driver = driver});
+struct Machine : Bench {
+  explicit Machine(const std::string& driver) {
+    kernel.Add({.bdf = kBdf, .iommu_group = 42, .driver = driver});
   }
-  pci::Device Read() { return *pci::ReadDevice(kernel, *pci::Bdf::Parse(kBdf)); }
-  absl::Status Bind() {
-    const pci::Device device = Read();
-    return vfio::Execute(kernel, clock, device, *vfio::PlanBind(device, "vfio-pci", ""));
+  void AddAudio(const std::string& driver) {
+    kernel.Add({.bdf = kAudio, .class_code = 0x040300, .iommu_group = 42, .driver = driver});
+  }
+  pci::Device Read(const char* bdf = kBdf) { return *pci::ReadDevice(kernel, Bdf(bdf)); }
+  absl::Status Reach(Goal goal, const vfio::Conduct& conduct = {}) {
+    return vfio::Execute(kernel, clock, Unit({.goal = goal}), conduct);
+  }
+  absl::StatusOr<Record> Remembered(const char* bdf = kBdf) {
+    return vfio::ReadRecord(kernel, Bdf(bdf));
   }
   bool Wrote() const { return !kernel.writes().empty(); }
-
-  fake::TempRoot root;
-  fake::FakeKernel kernel{root};
-  fake::FakeClock clock;
 };
+
+bool Says(const absl::Status& status, const char* text) {
+  return Text(status).find(text) != std::string::npos;
+}
 
 }  // namespace
 
-TEST_CASE("a device goes from its driver to vfio-pci and stays awake there") {
-  Bench bench("nvidia");
-  REQUIRE(bench.Bind().ok());
-  const pci::Device after = bench.Read();
-  CHECK(after.driver == "vfio-pci");
-  CHECK(after.driver_override == "vfio-pci");
-  CHECK(after.power_control == "on");
+TEST_CASE("a board goes from its drivers to VFIO, stays awake, and goes back to them") {
+  Machine machine("nvidia");
+  machine.AddAudio("snd_hda_intel");
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  CHECK(machine.Read().driver == "vfio-pci");
+  CHECK(machine.Read(kAudio).driver == "vfio-pci");
+  CHECK(machine.Read().power_control == "on");
+  CHECK(machine.Read().d3cold_allowed == "0");
+  CHECK(machine.Remembered()->driver == "nvidia");
+  const size_t writes = machine.kernel.writes().size();
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  CHECK(machine.kernel.writes().size() == writes);
+
+  REQUIRE(machine.Reach(Goal::kDefault).ok());
+  CHECK(machine.Read().driver == "nvidia");
+  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Read().d3cold_allowed == "1");
+  CHECK(machine.Read(kAudio).driver == "snd_hda_intel");
+  CHECK(machine.Remembered()->state == Record::State::kReturned);
 }
 
-TEST_CASE("a second bind writes nothing") {
-  Bench bench("");
-  REQUIRE(bench.Bind().ok());
-  const size_t writes = bench.kernel.writes().size();
-  REQUIRE(bench.Bind().ok());
-  CHECK(bench.kernel.writes().size() == writes);
+TEST_CASE("unbinding leaves no driver, and remembers the earlier one") {
+  Machine machine("nvidia");
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  REQUIRE(machine.Reach(Goal::kDriverless).ok());
+  CHECK_FALSE(machine.Read().driver);
+  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Remembered()->state == Record::State::kReleased);
+  CHECK(machine.Remembered()->driver == "nvidia");
+  REQUIRE(machine.Reach(Goal::kNvidia).ok());
+  CHECK(machine.Read().driver == "nvidia");
 }
 
-TEST_CASE("unbinding leaves no driver and no override") {
-  Bench bench("vfio-pci");
-  const pci::Device device = bench.Read();
-  REQUIRE(vfio::Execute(bench.kernel, bench.clock, device, *vfio::PlanUnbind(device, "")).ok());
-  CHECK_FALSE(bench.Read().driver);
-  CHECK(bench.Read().driver_override == "");
+TEST_CASE("the kernel chooses a driver where there was none before") {
+  Machine machine("");
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  machine.kernel.AddDriver("nouveau");
+  machine.kernel.SetNativeDriver("nouveau");
+  REQUIRE(machine.Reach(Goal::kDefault, {.forget = true}).ok());
+  CHECK(machine.Read().driver == "nouveau");
+  CHECK(absl::IsNotFound(machine.Remembered().status()));
 }
 
-TEST_CASE("a bind that fails gives the device back to its driver") {
-  Bench bench("nvidia");
-  bench.kernel.FailWrite("vfio-pci/bind", absl::FailedPreconditionError("busy"));
-  const absl::Status status = bench.Bind();
-  CHECK(absl::IsFailedPrecondition(status));
-  CHECK(Text(status).find("given back to nvidia") != std::string::npos);
-  CHECK(bench.Read().driver == "nvidia");
-  CHECK(bench.Read().driver_override == "");
+TEST_CASE("a bind that fails gives every function back to its driver") {
+  Machine machine("nvidia");
+  machine.AddAudio("snd_hda_intel");
+  int binds = 0;
+  machine.kernel.FailWritesWhile([&](const std::string& path) {
+    return path.ends_with("vfio-pci/bind") && ++binds == 2;  // the GPU, after its audio
+  });
+  const absl::Status status = machine.Reach(Goal::kVfio);
+  CHECK(Says(status, "0000:41:00.0: given back to nvidia"));
+  CHECK(Says(status, "0000:41:00.1: given back to snd_hda_intel"));
+  for (const char* bdf : {kBdf, kAudio}) {
+    CHECK(machine.Read(bdf).driver_override == "");
+    CHECK(machine.Read(bdf).d3cold_allowed == "1");
+    CHECK(absl::IsNotFound(machine.Remembered(bdf).status()));
+  }
 }
 
 TEST_CASE("an unbind that fails changes nothing but says so") {
-  Bench bench("nvidia");
-  bench.kernel.FailWrite("nvidia/unbind", absl::FailedPreconditionError("busy"));
-  const absl::Status status = bench.Bind();
-  CHECK(Text(status).find("given back as it was") != std::string::npos);
-  CHECK(bench.Read().driver == "nvidia");
-  CHECK(bench.Read().driver_override == "");
+  Machine machine("nvidia");
+  machine.kernel.FailWrite("nvidia/unbind", absl::FailedPreconditionError("busy"));
+  CHECK(Says(machine.Reach(Goal::kVfio), "given back as it was"));
+  CHECK(machine.Read().driver == "nvidia");
+  CHECK(machine.Read().driver_override == "");
 }
 
-TEST_CASE("a driver that is not there is found out before the first write") {
-  Bench bench("nvidia");
-  const pci::Device device = bench.Read();
-  const auto steps = vfio::PlanBind(device, "no-such-driver", "");
-  const absl::Status status = vfio::Execute(bench.kernel, bench.clock, device, *steps);
+TEST_CASE("what cannot be written is found out before the first write") {
+  Machine machine("nvidia");
+  const vfio::Unit unit = machine.Unit();
+  machine.root.Remove("/sys/bus/pci/drivers/vfio-pci");
+  const absl::Status status = vfio::Execute(machine.kernel, machine.clock, unit, {});
   CHECK(absl::IsNotFound(status));
-  CHECK(Text(status).find("nothing changed") == 0);
-  CHECK_FALSE(bench.Wrote());
+  CHECK(Says(status, "nothing changed"));
+  CHECK_FALSE(machine.Wrote());
 }
 
-TEST_CASE("a write that never returns leaves the device alone") {
-  Bench bench("nvidia");
-  bench.kernel.FailWrite("nvidia/unbind", absl::DeadlineExceededError("stuck"));
-  CHECK(absl::IsDeadlineExceeded(bench.Bind()));
-  CHECK(bench.kernel.writes().size() == 2);  // override and unbind, nothing after
+TEST_CASE("a write that never returns leaves the device alone, also the next time") {
+  Machine machine("nvidia");
+  machine.kernel.FailWrite("nvidia/unbind", absl::DeadlineExceededError("stuck"));
+  CHECK(absl::IsDeadlineExceeded(machine.Reach(Goal::kVfio)));
+  CHECK(machine.kernel.writes().size() == 2);  // override and unbind, nothing after
+  const auto child = FileLock::Acquire(machine.kernel, machine.clock, kBdf, Duration::zero());
+  REQUIRE(child.ok());  // whoever still writes keeps the lock
+  const absl::Status again = machine.Reach(Goal::kVfio);
+  CHECK(absl::IsDeadlineExceeded(again));
+  CHECK(Says(again, "stuck"));
+  CHECK(machine.kernel.writes().size() == 2);
+}
+
+TEST_CASE("what has changed since the plan stops it before the first write") {
+  Machine machine("nvidia");
+  const vfio::Unit unit = machine.Unit();
+  SECTION("another driver") {
+    machine.kernel.AddDriver("pci-stub");
+    machine.root.Link("/sys/bus/pci/devices/0000:41:00.0/driver", "../../drivers/pci-stub");
+    CHECK(absl::IsAborted(vfio::Execute(machine.kernel, machine.clock, unit, {})));
+  }
+  SECTION("a user") {
+    machine.root.File("/proc/driver/nvidia/gpus/0000:41:00.0/information", "Device Minor: 3\n");
+    machine.Hold("/dev/nvidia3");
+    CHECK(Says(vfio::Execute(machine.kernel, machine.clock, unit, {}), "in use by worker (pid 9)"));
+  }
+  SECTION("it vanished") {
+    machine.root.Remove("/sys/bus/pci/devices/0000:41:00.0");
+    CHECK(absl::IsNotFound(vfio::Execute(machine.kernel, machine.clock, unit, {})));
+  }
+  SECTION("others object") {
+    const vfio::Conduct conduct{.last_look = [] { return absl::FailedPreconditionError("no"); }};
+    CHECK(absl::IsFailedPrecondition(vfio::Execute(machine.kernel, machine.clock, unit, conduct)));
+  }
+  CHECK_FALSE(machine.Wrote());
+}
+
+TEST_CASE("a device that vanishes half way is told to be gone") {
+  Machine machine("nvidia");
+  machine.kernel.OnWrite([&](const std::string& path) {
+    if (path.ends_with("vfio-pci/bind")) machine.root.Remove("/sys/bus/pci/devices/0000:41:00.0");
+  });
+  CHECK(Says(machine.Reach(Goal::kVfio), "it is gone"));
 }
 
 TEST_CASE("a kernel that says yes and does nothing is caught") {
-  Bench bench("");
-  const pci::Device device = bench.Read();
-  const auto steps = *vfio::PlanBind(device, "vfio-pci", "");
-  bench.kernel.OnWrite([&](const std::string& path) {
-    // Somebody else takes the device right after our bind.
-    if (path.ends_with("power/control")) return;
-    if (path.ends_with("/bind")) bench.root.Remove("/sys/bus/pci/devices/0000:41:00.0/iommu_group");
+  Machine machine("");
+  // Somebody else makes the group disappear under our bind.
+  machine.kernel.OnWrite([&](const std::string& path) {
+    if (path.ends_with("/bind"))
+      machine.root.Remove("/sys/bus/pci/devices/0000:41:00.0/iommu_group");
   });
-  const absl::Status status = vfio::Execute(bench.kernel, bench.clock, device, steps);
-  CHECK_FALSE(status.ok());
-  CHECK_FALSE(bench.Read().driver);
-  CHECK(bench.Read().driver_override == "");
+  CHECK_FALSE(machine.Reach(Goal::kVfio).ok());
+  CHECK_FALSE(machine.Read().driver);
+  CHECK(machine.Read().driver_override == "");
+}
+
+TEST_CASE("a kill between unbind and bind does not make the next run forget the driver") {
+  struct Killed {};
+  Machine machine("nvidia");
+  machine.kernel.OnWrite([&](const std::string& path) {
+    if (path.ends_with("vfio-pci/bind")) throw Killed();
+  });
+  CHECK_THROWS_AS(machine.Reach(Goal::kVfio), Killed);
+  machine.kernel.OnWrite(nullptr);
+  CHECK_FALSE(machine.Read().driver);
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  REQUIRE(machine.Reach(Goal::kDefault).ok());
+  CHECK(machine.Read().driver == "nvidia");
+  CHECK(machine.Read().driver_override == "");
+}
+
+TEST_CASE("a record that is none is as good as no record") {
+  Machine machine("");
+  machine.root.File(std::string("/run/nvidia/gpuhost/vfio/") + kBdf, "state=odd\n");
+  machine.root.File("/run/nvidia/gpuhost/vfio/README", "x");
+  CHECK(absl::IsDataLoss(machine.Remembered().status()));
+  CHECK(vfio::ReadRecords(machine.kernel).empty());
+  const Record record{.state = Record::State::kTaken, .driver = "a b", .power_control = "auto"};
+  machine.Remember(kBdf, record);
+  CHECK(*machine.Remembered() == record);
 }

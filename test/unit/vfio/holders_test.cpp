@@ -4,7 +4,6 @@
 #include <catch2/catch.hpp>
 
 #include "libgpuhost/pci/scan.h"
-#include "libgpuhost/vfio/modules.h"
 #include "test/fake/fake_kernel.h"
 
 using namespace gpuhost;
@@ -60,23 +59,41 @@ TEST_CASE("group 1 is not group 11") {
   CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).empty());
 }
 
-TEST_CASE("a driver's module is loaded only when it is missing") {
+TEST_CASE("what an ordinary driver made of a device is looked for, too") {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);
-  std::vector<std::string> loaded;
-  const vfio::LoadModule load = [&](const std::string& name) {
-    loaded.push_back(name);
-    kernel.AddDriver(name);
-    return absl::OkStatus();
-  };
-  CHECK(vfio::EnsureDriver(kernel, "vfio-pci", load).ok());
-  CHECK(vfio::EnsureDriver(kernel, "vfio-pci", load).ok());
-  CHECK(loaded == std::vector<std::string>{"vfio-pci"});
+  kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "nouveau"});
+  kernel.Add({.bdf = "0000:01:00.1", .iommu_group = 1, .driver = "snd_hda_intel"});
+  root.File("/sys/bus/pci/devices/0000:01:00.0/drm/card0/dev", "1:3\n");  // that of /dev/null
+  root.File("/sys/bus/pci/devices/0000:01:00.1/sound/card0/pcmC0D3p/dev", "1:5\n");  // /dev/zero
+  root.File("/proc/100/comm", "Xorg\n");
+  root.Link("/proc/100/fd/3", "/dev/null");
+  root.File("/proc/200/comm", "pulseaudio\n");
+  root.Link("/proc/200/fd/3", "/dev/zero");
+  const auto devices = *pci::ScanNvidia(kernel);
+  const auto holders = vfio::FindHolders(kernel, devices);
+  REQUIRE(holders.size() == 2);
+  CHECK(holders.at(devices[0].bdf)[0].command == "Xorg");
+  CHECK(holders.at(devices[1].bdf)[0].command == "pulseaudio");
+}
 
-  const vfio::LoadModule fails = [](const std::string&) {
-    return absl::UnknownError("modprobe: module not found");
+TEST_CASE("a holder's pod is read from its cgroup, of either driver") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "vfio-pci"});
+  root.File("/proc/100/comm", "qemu\n");
+  root.Link("/proc/100/fd/3", "/dev/vfio/1");
+  const auto text = [&](const std::string& cgroup) {
+    root.File("/proc/100/cgroup", cgroup + "\n");
+    return vfio::ToString(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).begin()->second);
   };
-  const absl::Status status = vfio::EnsureDriver(kernel, "other", fails);
-  CHECK(absl::IsFailedPrecondition(status));
-  CHECK(std::string(status.message()).find("module not found") != std::string::npos);
+  const std::string with_pod = "qemu (pid 100, pod 8d1c0b5e-1111-2222-3333-444455556666)";
+  CHECK(text("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-"
+             "pod8d1c0b5e_1111_2222_3333_444455556666.slice/cri-containerd-abc.scope") == with_pod);
+  CHECK(text("5:memory:/kubepods/besteffort/pod8d1c0b5e-1111-2222-3333-444455556666/abc") ==
+        with_pod);
+  for (const char* none : {"0::/system.slice/libvirtd.service", "0::/kubepods.slice/x",
+                           "0::/kubepods/podshort", "0::/user/pod8d1c0b5e-1111-2222"}) {
+    CHECK(text(none) == "qemu (pid 100)");
+  }
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/vfio/blockers.h"
+
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/vfio/steps.h"
+
+namespace gpuhost::vfio {
+namespace {
+
+// A driver beside which VFIO does not hand out a group. Source: those with driver_managed_dma in
+// Linux, drivers/pci/pcie/portdrv.c and pci-stub.c.
+bool IsOrdinary(const pci::Device& device) {
+  return device.driver && !device.BoundToVfio() && device.driver != "pci-stub" &&
+         device.driver != "pcieport";
+}
+
+void Block(std::vector<Blocker>& blockers, Obstacle obstacle, const pci::Bdf& bdf,
+           std::string text) {
+  blockers.push_back({obstacle, bdf, std::move(text)});
+}
+
+void CheckVfioPossible(const Snapshot& seen, const pci::Device& device,
+                       std::vector<Blocker>& blockers) {
+  if (!device.iommu_group) {
+    Block(blockers, Obstacle::kNoIommu, device.bdf,
+          "has no IOMMU group; switch the IOMMU on in the firmware and with intel_iommu=on or "
+          "amd_iommu=on on the kernel command line");
+    return;
+  }
+  const auto group = seen.groups.find(*device.iommu_group);
+  if (group != seen.groups.end() && group->second.name == "vfio-noiommu") {
+    Block(blockers, Obstacle::kNoIommuMode, device.bdf,
+          "is in VFIO's unsafe mode without IOMMU, which protects nobody from the device; switch "
+          "the IOMMU on, and enable_unsafe_noiommu_mode of module vfio off");
+  }
+  if (!device.driver_override) {
+    Block(blockers, Obstacle::kNoOverride, device.bdf,
+          "has no driver_override; this needs a writable /sys and Linux 3.16 or newer");
+  }
+  const bool moves = device.driver != seen.vfio_drivers.at(device.bdf).name;
+  if (moves && device.virtual_functions > 0) {
+    Block(blockers, Obstacle::kVfsEnabled, device.bdf,
+          fmt::format("has {} virtual functions enabled, which would be lost; write 0 to its "
+                      "sriov_numvfs first",
+                      device.virtual_functions));
+  }
+}
+
+void CheckStrangers(const Request& request, const Cluster& cluster,
+                    std::vector<Blocker>& blockers) {
+  for (const pci::Device& stranger : cluster.strangers) {
+    if (!IsOrdinary(stranger)) continue;
+    const std::string_view why = stranger.kind() == pci::Kind::kForeign ? "is not NVIDIA's"
+                                 : MatchesAny(request.deny, stranger)   ? "is denied"
+                                                                        : "is not asked for";
+    Block(blockers, Obstacle::kGroupNotViable, cluster.functions.back().bdf,
+          fmt::format("its IOMMU group {} is not viable: {} ({:04x}:{:04x}), which {}, is held by "
+                      "driver {}; unbind it, or separate them (another slot, ACS)",
+                      stranger.iommu_group.value_or(0), stranger.bdf, stranger.vendor,
+                      stranger.device, why, *stranger.driver));
+  }
+}
+
+// Who has any of the unit's devices, or their groups, open.
+void CheckUsers(const Snapshot& seen, const Cluster& cluster, std::vector<Blocker>& blockers) {
+  for (const pci::Device& device : cluster.functions) {
+    const auto found = seen.holders.find(device.bdf);
+    if (found == seen.holders.end()) continue;
+    Block(blockers, Obstacle::kInUse, device.bdf,
+          fmt::format("in use by {}; end that first", ToString(found->second)));
+  }
+}
+
+}  // namespace
+
+std::vector<Blocker> FindBlockers(const Snapshot& seen, const Request& request,
+                                  const Cluster& cluster, const std::vector<Step>& steps) {
+  std::vector<Blocker> blockers;
+  if (request.goal == Goal::kVfio) {
+    for (const pci::Device& device : cluster.functions) CheckVfioPossible(seen, device, blockers);
+    CheckStrangers(request, cluster, blockers);
+  }
+  if (Moves(steps)) CheckUsers(seen, cluster, blockers);
+  if (steps.empty()) return blockers;
+  for (const pci::Device& device : cluster.functions) {
+    if (const auto who = request.reserved.find(device.bdf); who != request.reserved.end()) {
+      Block(blockers, Obstacle::kReserved, device.bdf, who->second);
+    }
+  }
+  return blockers;
+}
+
+std::string_view ToString(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::kNotThere:
+      return "not-there";
+    case Obstacle::kNoGpu:
+      return "no-gpu";
+    case Obstacle::kDenied:
+      return "denied";
+    case Obstacle::kNoIommu:
+      return "no-iommu";
+    case Obstacle::kNoIommuMode:
+      return "noiommu-mode";
+    case Obstacle::kNoOverride:
+      return "no-override";
+    case Obstacle::kVfsEnabled:
+      return "vfs-enabled";
+    case Obstacle::kGroupNotViable:
+      return "group-not-viable";
+    case Obstacle::kInUse:
+      return "in-use";
+    case Obstacle::kReserved:
+      return "mode-change";
+    case Obstacle::kNotOurs:
+      return "not-ours";
+  }
+  return "";
+}
+
+}  // namespace gpuhost::vfio

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/vfio/observe.h"
+
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/scan.h"
+#include "libgpuhost/vfio/alias.h"
+#include "libgpuhost/vfio/modules.h"
+
+namespace gpuhost::vfio {
+
+absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
+  Snapshot seen;
+  GPUHOST_ASSIGN(seen.devices, pci::ScanNvidia(fs));
+  if (seen.devices.empty()) return absl::NotFoundError("no NVIDIA GPU on this machine");
+  // A kernel without such a file has no variant drivers.
+  const auto aliases = ReadAliases(fs).value_or(std::vector<Alias>());
+  std::map<std::string, std::string> driver_of;
+  for (const pci::Device& device : seen.devices) {
+    if (device.iommu_group && !seen.groups.contains(*device.iommu_group)) {
+      const std::string path = fmt::format("/sys/kernel/iommu_groups/{}/name", *device.iommu_group);
+      seen.groups[*device.iommu_group] = {fs.ReadAttribute(path).value_or(""),
+                                          pci::ReadGroup(fs, *device.iommu_group)};
+    }
+    const std::string module = BestModule(device.modalias.value_or(""), aliases);
+    if (!driver_of.contains(module)) driver_of[module] = DriverOf(fs, module);
+    seen.vfio_drivers[device.bdf] = {driver_of[module], module};
+  }
+  seen.holders = FindHolders(fs, seen.devices);
+  const auto drivers = fs.List("/sys/bus/pci/drivers").value_or(std::vector<std::string>());
+  seen.drivers = {drivers.begin(), drivers.end()};
+  seen.records = ReadRecords(fs);
+  return seen;
+}
+
+}  // namespace gpuhost::vfio
