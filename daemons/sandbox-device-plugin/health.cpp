@@ -17,6 +17,15 @@ std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<
   return after;
 }
 
+void Withhold(std::vector<Listed>& listed, const std::set<std::string>& devices,
+              const std::string& reason) {
+  for (Listed& one : listed) {
+    const bool meant = std::ranges::any_of(
+        one.unit.bdfs, [&](const pci::Bdf& bdf) { return devices.contains(bdf.ToString()); });
+    if (one.healthy() && meant) one.problem = reason;
+  }
+}
+
 void HoldBack(std::vector<Listed>& after, const std::vector<Listed>& before,
               const std::string& reason) {
   for (Listed& listed : after) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct Listed {
 // What is listed after `present` was found. A unit that was listed once stays listed, unhealthy
 // while it is away: the kubelet takes one that it no longer hears of for healthy. Sorted by id.
 std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<Unit>& present);
+
+// Marks as unhealthy, with `reason`, every healthy unit that has one of `devices` (addresses).
+void Withhold(std::vector<Listed>& listed, const std::set<std::string>& devices,
+              const std::string& reason);
 
 // Marks as unhealthy what `after` has new, compared with `before`, for a reason that keeps it from
 // being used. What was offered before stays so.

@@ -36,6 +36,9 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   app.add_option("--kubelet-dir", options.kubelet_dir, "The kubelet's directory for device plugins")
       ->capture_default_str();
   app.add_option("--cdi-dir", options.cdi_dir, "Where CDI files go")->capture_default_str();
+  app.add_option("--pod-resources-socket", options.pod_resources_socket,
+                 "Where the kubelet tells which pods have which devices")
+      ->capture_default_str();
   app.add_option("--log-level", level, "The least important lines to print")
       ->check(CLI::IsMember(kLevels))
       ->capture_default_str();
@@ -44,8 +47,9 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       "(pgpu and nvswitch); set to nothing, each model is a resource of its own name.");
   try {
     app.parse(argc, argv);
-    for (const std::string& directory : {options.kubelet_dir, options.cdi_dir}) {
-      if (!directory.starts_with('/')) throw CLI::ValidationError(directory, "no absolute path");
+    for (const std::string& path :
+         {options.kubelet_dir, options.cdi_dir, options.pod_resources_socket}) {
+      if (!path.starts_with('/')) throw CLI::ValidationError(path, "no absolute path");
     }
     const auto naming = Naming::Create(Variable("P_GPU_ALIAS"), Variable("NVSWITCH_ALIAS"));
     if (!naming.ok()) throw CLI::ValidationError(Text(naming.status()));

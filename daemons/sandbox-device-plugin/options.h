@@ -13,6 +13,7 @@ struct Options {
   std::string root = "/";  // where /sys, /dev and the directories below are looked for
   std::string kubelet_dir = "/var/lib/kubelet/device-plugins";
   std::string cdi_dir = "/var/run/cdi";
+  std::string pod_resources_socket = "/var/lib/kubelet/pod-resources/kubelet.sock";
   service::Level log_level = service::Level::kInfo;
   Naming naming;
 };

@@ -13,7 +13,9 @@ namespace {
 
 using service::Level;
 
-constexpr Duration kRescan = std::chrono::minutes(1);         // in case an event was lost
+constexpr Duration kRescan = std::chrono::minutes(1);          // in case an event was lost
+constexpr Duration kWithdrawalPoll = std::chrono::seconds(2);  // do users go, does cc-manager live
+constexpr Duration kPodsLimit = std::chrono::seconds(2);
 constexpr Duration kRegisterLimit = std::chrono::seconds(5);  // the kubelet calls back meanwhile
 
 std::string FullName(std::string_view name) { return fmt::format("{}/{}", kVendor, name); }
@@ -48,21 +50,24 @@ void LogChanges(const std::string& resource, const std::vector<Listed>& before,
 
 }  // namespace
 
-Plugin::Plugin(HostFs& fs, service::DirectoryWatch& watch, const Options& options)
-    : fs_(fs), watch_(watch), options_(options) {}
+Plugin::Plugin(HostFs& fs, Clock& clock, service::DirectoryWatch& watch, const Options& options)
+    : fs_(fs), clock_(clock), watch_(watch), options_(options) {}
 
 Duration Plugin::Reconcile() {
   absl::Status watching = fs_.MakeDirectories(options_.kubelet_dir);
   if (watching.ok()) watching = watch_.Watch(fs_.Resolve(options_.kubelet_dir));
   problems_.Add("cannot see the kubelet come", options_.kubelet_dir, watching);
 
-  const std::optional<Inventory> inventory = Observe();
-  const bool offered = !inventory || OfferAll(inventory->resources);
+  withdrawal_ = cc_manager_.Read(fs_, clock_.Now());
+  if (auto seen = Observe()) inventory_ = *std::move(seen);
+  const bool offered = !inventory_ || OfferAll(inventory_->resources);
   const bool registered = RegisterAll();
+  Report();  // after the lists, so that nobody is given a device after its users were counted
   problems_.Report();
-  if (!watching.ok() || !offered || !registered) return backoff_.Next();
+  const Duration next = withdrawal_.transition.empty() ? kRescan : kWithdrawalPoll;
+  if (!watching.ok() || !offered || !registered) return std::min(backoff_.Next(), next);
   backoff_.Reset();
-  return kRescan;
+  return next;
 }
 
 std::optional<Inventory> Plugin::Observe() {
@@ -114,6 +119,7 @@ bool Plugin::OfferAll(const std::vector<Resource>& resources) {
 bool Plugin::Offer(const Resource& resource, Served& served) {
   const std::string full_name = FullName(resource.name);
   std::vector<Listed> listed = Relist(served.listed, resource.units);
+  Withhold(listed, withdrawal_.devices, "mode change in progress");
   // The file comes before the list, so that whatever is allocated can be resolved.
   const absl::Status written = WriteCdi(fs_, options_.cdi_dir, resource);
   problems_.Add("CDI file not written", full_name, written);
@@ -168,6 +174,17 @@ bool Plugin::RegisterAll() {
                  {{"resource", FullName(name)}, {"endpoint", served.endpoint}});
   }
   return fine;
+}
+
+void Plugin::Report() {
+  std::map<std::string, std::vector<Listed>> listed;
+  for (const auto& [name, served] : served_) listed[FullName(name)] = served.listed;
+  const auto assignments = ListAssignments(fs_.Resolve(options_.pod_resources_socket), kPodsLimit);
+  service::StatusDocument report = MakeReport(listed, assignments, withdrawal_.transition);
+  if (reported_ == report) return;
+  const absl::Status published = service::Publish(fs_, report);
+  problems_.Add("status document not published", "/run/nvidia/gpuhost", published);
+  if (published.ok()) reported_ = std::move(report);
 }
 
 std::string Plugin::Summary() const {

@@ -12,7 +12,10 @@
 #include "daemons/sandbox-device-plugin/kubelet.h"
 #include "daemons/sandbox-device-plugin/options.h"
 #include "daemons/sandbox-device-plugin/problems.h"
+#include "daemons/sandbox-device-plugin/report.h"
 #include "daemons/sandbox-device-plugin/server.h"
+#include "daemons/sandbox-device-plugin/withdrawal.h"
+#include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -22,7 +25,7 @@ namespace gpuhost::sandbox_device_plugin {
 class Plugin {
  public:
   // `fs` is also read by threads of gRPC. `watch` is kept on the kubelet's directory.
-  Plugin(HostFs& fs, service::DirectoryWatch& watch, const Options& options);
+  Plugin(HostFs& fs, Clock& clock, service::DirectoryWatch& watch, const Options& options);
   // Ends the servers and removes their sockets. CDI files stay, for pods that are starting.
   ~Plugin() = default;
 
@@ -47,11 +50,14 @@ class Plugin {
   // These tell whether all went well; where not, they have added to `problems_`.
   bool OfferAll(const std::vector<Resource>& resources);
   bool Offer(const Resource& resource, Served& served);
+  // To the other daemons, when there is something new.
+  void Report();
   bool RegisterAll();
   // Makes the server run, on a socket that is there.
   absl::Status Serve(const std::string& name, Served& served);
 
   HostFs& fs_;
+  Clock& clock_;
   service::DirectoryWatch& watch_;
   const Options options_;
   // Set by the first pass that finds a device on vfio-pci, and final: ids of groups and of cdevs
@@ -59,6 +65,10 @@ class Plugin {
   std::optional<Backend> backend_;
   std::map<std::string, Served> served_;  // by name of the resource; never shrinks
   std::optional<KubeletId> kubelet_;      // as seen by the last pass
+  std::optional<Inventory> inventory_;    // the newest
+  WithdrawalReader cc_manager_;
+  Withdrawal withdrawal_;  // as seen by the last pass
+  std::optional<service::StatusDocument> reported_;
   Problems problems_;
   Backoff backoff_;
 };
