@@ -6,27 +6,34 @@
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::sandbox_device_plugin {
+namespace {
 
-service::StatusDocument MakeReport(const std::map<std::string, std::vector<Listed>>& listed,
-                                   const absl::StatusOr<Assignments>& assignments,
-                                   const std::string& transition) {
-  service::StatusDocument report{
-      .daemon = "sandbox-device-plugin", .phase = "steady", .transition = transition};
-  if (!assignments.ok()) {
-    report.reason = "users are not known: " + Text(assignments.status());
+std::vector<std::string> UsersOf(const ReportInput& input, const std::string& resource,
+                                 const std::string& id) {
+  if (input.assignments.ok()) {
+    const auto found = input.assignments->find({resource, id});
+    if (found != input.assignments->end()) return found->second;
   }
-  for (const auto& [resource, units] : listed) {
+  if (input.just_allocated.contains({resource, id})) return {"a pod that is being admitted"};
+  return {};
+}
+
+}  // namespace
+
+service::StatusDocument MakeReport(const ReportInput& input) {
+  service::StatusDocument report{
+      .daemon = "sandbox-device-plugin", .phase = "steady", .transition = input.transition};
+  if (!input.assignments.ok()) {
+    report.reason = "users are not known: " + Text(input.assignments.status());
+  }
+  for (const auto& [resource, units] : input.listed) {
     for (const Listed& one : units) {
-      std::vector<std::string> users;
-      if (assignments.ok()) {
-        const auto found = assignments->find({resource, one.unit.id});
-        if (found != assignments->end()) users = found->second;
-      }
       for (const pci::Bdf& bdf : one.unit.bdfs) {
         report.devices.push_back({.bdf = bdf.ToString(),
                                   .state = one.healthy() ? "offered" : "withheld",
-                                  .error = one.problem,
-                                  .users = users});
+                                  .error = one.problem.text,
+                                  .users = UsersOf(input, resource, one.unit.id),
+                                  .unit = fmt::format("{}={}", resource, one.unit.id)});
       }
     }
   }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemons/common/service/status_document.h"
@@ -11,11 +13,15 @@
 
 namespace gpuhost::sandbox_device_plugin {
 
-// The status document of this plugin: each device of what is listed, by resource, with those who
-// have it. `transition` names the change of mode whose withdrawals are in the lists; who has what
-// was asked after that.
-service::StatusDocument MakeReport(const std::map<std::string, std::vector<Listed>>& listed,
-                                   const absl::StatusOr<Assignments>& assignments,
-                                   const std::string& transition);
+// What other daemons and gpuhostctl are told.
+struct ReportInput {
+  std::map<std::string, std::vector<Listed>> listed;  // by resource: "nvidia.com/pgpu"
+  absl::StatusOr<Assignments> assignments;            // asked after `listed` was in force
+  // Resource and id of what was allocated a moment ago: its pod may not be among `assignments` yet.
+  std::set<std::pair<std::string, std::string>> just_allocated;
+  std::string transition;  // the change of mode whose withdrawals are in `listed`
+};
+
+service::StatusDocument MakeReport(const ReportInput& input);
 
 }  // namespace gpuhost::sandbox_device_plugin

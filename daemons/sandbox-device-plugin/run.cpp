@@ -33,19 +33,20 @@ struct Changes {
 };
 
 // Waits for a reason for another pass, at most for `limit`. False when it is time to stop.
-bool WaitForChange(Clock& clock, int stop, Changes& changes, Duration limit) {
+bool WaitForChange(Clock& clock, int stop, Changes& changes, const Wakeup& wakeup, Duration limit) {
   const TimePoint deadline = clock.Now() + limit;
   while (true) {
     const Duration left = std::max(deadline - clock.Now(), Duration::zero());
     const auto readable = service::WaitReadable(
-        {stop, changes.devices.fd(), changes.sockets.fd(), changes.documents.fd()}, left);
+        {stop, changes.devices.fd(), changes.sockets.fd(), changes.documents.fd(), wakeup.fd()},
+        left);
     if (readable[0]) return false;
     if (readable[1]) service::WaitReadable({stop}, kSettle);
     if (readable == std::vector<bool>(readable.size(), false)) return true;
     // In both directories are other files too, among them what this program writes.
     const bool device = changes.devices.Drain(), socket = changes.sockets.Drain(".sock");
     const bool document = changes.documents.Drain("cc-manager.json");
-    if (device || socket || document) return true;
+    if (wakeup.Drain() || device || socket || document) return true;
   }
 }
 
@@ -84,7 +85,7 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
     changes->documents.Watch(fs.Resolve("/run/nvidia/gpuhost")).IgnoreError();
     limit = plugin.Reconcile();
     service::Notify("READY=1\nSTATUS=" + plugin.Summary());
-  } while (WaitForChange(clock, stop->fd(), *changes, limit));
+  } while (WaitForChange(clock, stop->fd(), *changes, plugin.wakeup(), limit));
   service::Notify("STOPPING=1");
   Log(Level::kInfo, "stopping; CDI files stay");
   return service::kDone;

@@ -18,7 +18,7 @@ Kind Device::kind() const {
 
 bool Device::BoundToVfio() const {
   // The generic driver and its variants (nvgrace_gpu_vfio_pci) all end in this name.
-  return driver && (driver->ends_with("vfio-pci") || driver->ends_with("vfio_pci"));
+  return driver && (vfio_device || driver->ends_with("vfio-pci") || driver->ends_with("vfio_pci"));
 }
 
 std::string Device::SysfsPath(std::string_view attribute) const {

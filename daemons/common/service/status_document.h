@@ -23,6 +23,7 @@ struct DeviceStatus {
   std::string error;      // empty: all well; else cause and remedy
   bool withdraw = false;  // cc-manager: nobody may be given this device now
   std::vector<std::string> users;  // plugin: "namespace/pod/container" it is allocated to
+  std::string unit;                // plugin: "nvidia.com/pgpu=7", as the kubelet and CDI name it
 
   bool operator==(const DeviceStatus&) const = default;
 };

@@ -22,7 +22,7 @@ const std::string kCdi = "/var/run/cdi/nvidia.com-pgpu.yaml";
 constexpr Duration kGenerous = std::chrono::seconds(60);
 
 using Devices = std::vector<kubelet::Device>;
-using Ids = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 const kubelet::Device kGpu2{"2", true, {0}}, kGpu10{"10", true, {1}};
 
@@ -86,7 +86,7 @@ TEST_CASE("the plugin registers, lists, and writes what CDI needs") {
   const kubelet::Resource pgpu = bench.kubelet->resources().at(kPgpu);
   CHECK(pgpu.registrations == 1);
   CHECK(pgpu.endpoint.starts_with("sandbox-pgpu-"));
-  CHECK_FALSE(pgpu.preferred_allocation);
+  CHECK(pgpu.preferred_allocation);
   CHECK_FALSE(pgpu.pre_start);
   CHECK(bench.root.Content(kCdi).find("- name: \"2\"") != std::string::npos);
   CHECK(plugin.Summary() == "nvidia.com/pgpu: 2 of 2 healthy, registered");
@@ -111,7 +111,8 @@ TEST_CASE("a container gets its nodes, and an error for what it cannot have") {
   CHECK(absl::IsFailedPrecondition(gone));
   CHECK(Text(gone).find("nvidia.com/pgpu: 0000:01:00.0 has no driver") == 0);
 
-  CHECK(bench.kubelet->Prefer(kPgpu, {"2", "10"}, 1)->empty());
+  CHECK(*bench.kubelet->Prefer(kPgpu, {"10", "2"}, 1) == Strings{"2"});
+  CHECK(bench.kubelet->Prefer(kPgpu, {"2", "10"}, 2)->size() == 2);
   CHECK(bench.kubelet->PreStart(kPgpu, {"2"}).ok());
 }
 
@@ -133,6 +134,9 @@ TEST_CASE("a GPU that leaves vfio-pci is unhealthy until it is back") {
   CHECK_FALSE(bench.root.Exists(kCdi));
 
   bench.Bind();
+  CHECK(plugin.Reconcile() <= kSettleTime);
+  CHECK(absl::IsFailedPrecondition(bench.kubelet->Allocate(kPgpu, {"10"}).status()));
+  bench.clock.SleepFor(kSettleTime);
   plugin.Reconcile();
   CHECK(bench.Lists({Unhealthy(kGpu2), kGpu10}));
   CHECK(bench.kubelet->Allocate(kPgpu, {"10"}).ok());
