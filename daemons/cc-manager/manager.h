@@ -3,24 +3,83 @@
 
 #include <absl/status/statusor.h>
 
+#include <functional>
+#include <optional>
 #include <string>
-#include <vector>
 
-#include "libgpuhost/cc/execute.h"
-#include "libgpuhost/cc/observe.h"
-#include "libgpuhost/gpu/registers.h"
+#include "daemons/cc-manager/quiet.h"
+#include "daemons/cc-manager/reporter.h"
+#include "daemons/cc-manager/settings.h"
+#include "daemons/cc-manager/stand.h"
+#include "daemons/cc-manager/wakeup.h"
 
 namespace gpuhost::cc_manager {
 
-// All GPUs and NVSwitches of the machine with their effective mode and their users. Reads only.
-absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host);
+// Brings the devices of a node to the wanted mode.
+//
+// There is no journal. What a change has done is in the devices themselves (effective and pending
+// mode) and in the node's labels (our token); each pass compares both with what is wanted, so that
+// it does not matter whether an earlier one came to its end.
+class Manager {
+ public:
+  // kInvalidArgument: what is wanted is no mode. Other errors: it cannot be learned now.
+  using Wanted = std::function<absl::StatusOr<cc::Mode>()>;
+  // What the manager has to do with; all must outlive it.
+  struct World {
+    HostFs& fs;
+    Clock& clock;
+    Hardware& hardware;
+    OurNode* node;  // nullptr without Kubernetes
+    Wakeup& wakeup;
+    Reporter& reporter;
+    Wanted wanted;
+  };
+  Manager(World world, const Settings& settings);
 
-// Brings all GPUs to `mode`: observe, admit, change, verify; publishes the status document
-// before each phase that writes and at the end. An error means that nothing was changed: kNotFound
-// no GPU here, else what Admit refused.
-absl::StatusOr<cc::Outcome> Apply(const gpu::Host& host, cc::Mode mode, bool force);
+  struct Result {
+    absl::Status status;           // OK: all devices are in the mode
+    std::optional<cc::Mode> mode;  // which has been tried; empty: nobody could say which is wanted
+    bool stopped = false;          // told to end before it came to an end
+    bool reset = false;            // devices have been reset
+    bool hardware_gone = false;    // the hardware side has ended; so must we
+  };
+  // One pass. Waits for as long as users of devices, neighbours and the API server need; when
+  // another mode is wanted meanwhile, goes for that one.
+  Result Settle();
 
-// The plan in words, for --dry-run. A GPU whose mode cannot be read is told so.
-absl::StatusOr<std::string> DescribePlan(const gpu::Host& host, cc::Mode mode, bool force);
+  // Whether something has changed since the pass that ended with `last`: another mode is wanted, or
+  // (`devices_changed`: only then it looks) a device is not in the mode. Reads only.
+  bool HasWork(const Result& last, bool devices_changed);
+
+  const Stand& stand() const { return stand_; }
+
+ private:
+  enum class Go { kOn, kAgain, kStopped, kFailed };
+
+  Go MakeQuiet(cc::Mode mode, Survey survey);
+  void BeginChange(cc::Mode mode, const Survey& survey);
+  std::optional<Result> Switch(cc::Mode mode);
+  std::optional<Result> GiveUp(cc::Mode mode, const Progress& progress, bool reset);
+  Result Reach(cc::Mode mode, std::vector<DeviceView> devices);
+  Result Fail(std::optional<cc::Mode> mode, const absl::Status& status,
+              std::vector<DeviceView> devices);
+  Result Gone(const absl::Status& status);
+  Result Stop();
+
+  void Enter(Phase phase, std::string reason = "");
+  void LookWhetherCapable();
+  bool OtherModeWanted(cc::Mode mode) const;
+  // Waits; why the change must not go on, or kOn.
+  Go Wait(cc::Mode mode, Duration limit);
+
+  World world_;
+  Settings settings_;
+  Quiet quiet_;
+  Stand stand_;
+  absl::Status failure_;  // behind Go::kFailed
+  std::optional<cc::State> from_;
+  TimePoint change_began_{};
+  bool firmware_asked_ = false;
+};
 
 }  // namespace gpuhost::cc_manager

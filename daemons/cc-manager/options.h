@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <string>
 #include <variant>
 
-#include "libgpuhost/cc/mode.h"
+#include "daemons/cc-manager/settings.h"
 
 namespace gpuhost::cc_manager {
 
 struct Options {
-  bool standalone = false;        // without Kubernetes
-  cc::Mode mode = cc::Mode::kOn;  // with Kubernetes: of a node without label
+  bool standalone = false;  // without Kubernetes
+  // On a node without label, and without Kubernetes. An error stays one until it is needed: a label
+  // wins.
+  absl::StatusOr<cc::Mode> mode = cc::Mode::kOn;
+  std::string config_path;  // where the rest is read again on SIGHUP; empty: nowhere
   std::string node_name;
-  std::string kubeconfig;  // empty: the pod's service account, else $KUBECONFIG
-  bool once = false;       // one pass, then exit
-  bool dry_run = false;    // print the plan, change nothing
-  bool force = false;      // also GPUs that are in use
+  std::string kubeconfig;          // empty: the pod's service account, else $KUBECONFIG
+  std::string operator_namespace;  // empty: our own
+  std::string http_address;        // metrics and probes; empty: none
+  bool once = false;               // one pass, then exit
+  bool dry_run = false;            // print the plan, change nothing
   std::string root = "/";
   bool verbose = false;
+  Settings settings;
 };
 
 // The options, or the exit status when there is nothing to do (--help, --version, bad usage; the

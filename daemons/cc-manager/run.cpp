@@ -3,148 +3,115 @@
 
 #include <algorithm>
 
-#include "daemons/cc-manager/manager.h"
+#include "daemons/cc-manager/connect.h"
+#include "daemons/cc-manager/describe.h"
+#include "daemons/cc-manager/wish.h"
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/notify.h"
-#include "daemons/common/service/signals.h"
 #include "libgpuhost/base/status.h"
-#include "libgpuhost/pci/monitor.h"
+#include "libgpuhost/gpu/bar0.h"
 
 namespace gpuhost::cc_manager {
 namespace {
 
 using service::Level;
 using service::Log;
+using std::chrono::minutes;
+using std::chrono::seconds;
 
-constexpr Duration kLookAgain = std::chrono::minutes(5);
-constexpr Duration kFirstRetry = std::chrono::seconds(30);  // doubled until it is kLookAgain
+constexpr Duration kLookAgain = minutes(5);
+constexpr Duration kFirstRetry = seconds(5);  // doubled until it is kLookAgain
+constexpr Duration kShowAgain = seconds(2);   // to a cluster that does not listen
+constexpr int kMostResets = 6;                // of devices that do not get into the mode
 
-std::string Name(const std::optional<cc::State>& state) {
-  return state ? std::string(cc::ToString(*state)) : "unknown";
-}
-
-void LogOutcome(const cc::Outcome& outcome, cc::Mode mode, Duration total) {
-  for (const cc::DeviceResult& gpu : outcome.devices) {
-    const auto level = gpu.status.ok() ? Level::kInfo : Level::kError;
-    const std::string_view text = !gpu.status.ok() ? "not switched"
-                                  : gpu.reset      ? "switched"
-                                                   : "already in this mode";
-    Log(level, text,
-        {{"bdf", gpu.bdf},
-         {"from", Name(gpu.before)},
-         {"to", Name(gpu.after)},
-         {"error", gpu.status}});
+// When to try again after a pass that failed.
+class Retry {
+ public:
+  // How long to wait before the next pass may begin; nothing: until something changes.
+  std::optional<Duration> Next(const Manager::Result& result) {
+    resets_ = result.reset ? resets_ + 1 : 0;
+    if (resets_ >= kMostResets) return std::nullopt;
+    const Duration now = pause_;
+    pause_ = std::min(2 * pause_, Duration(kLookAgain));
+    return now;
   }
-  Log(outcome.status.ok() ? Level::kInfo : Level::kError,
-      outcome.status.ok() ? "all GPUs are in the mode" : "not all GPUs are in the mode",
-      {{"mode", cc::ToString(mode)},
-       {"devices", outcome.devices.size()},
-       {"seconds", fmt::format("{:.3f}", Seconds(total))},
-       {"open", fmt::format("{:.3f}", Seconds(outcome.timing.open))},
-       {"arm", fmt::format("{:.3f}", Seconds(outcome.timing.arm))},
-       {"reset", fmt::format("{:.3f}", Seconds(outcome.timing.reset))}});
-}
+  void Reset() { *this = Retry(); }
 
-struct Result {
-  absl::Status status;           // OK: all GPUs are in the mode, and the target has been told
-  std::optional<cc::Mode> mode;  // empty: nobody could say which one is wanted
-  bool no_gpus = false;          // so there is nothing to switch and nothing to tell
+ private:
+  Duration pause_ = kFirstRetry;
+  int resets_ = 0;
 };
 
-int ExitCodeOf(const Result& result) {
-  if (result.no_gpus) return service::kImpossible;
+int ExitCodeOf(const Manager::Result& result, const Manager& manager) {
+  if (manager.stand().no_gpus) return service::kImpossible;
   return result.status.ok() ? service::kDone : service::kFailed;
-}
-
-// One pass: learn the mode, change, report. An error that the pass before had too is not told
-// again.
-Result Pass(const gpu::Host& host, Target& target, bool force, TimePoint start,
-            const absl::Status& before) {
-  const auto log = [&before](std::string_view text, const absl::Status& error) {
-    Log(error == before ? Level::kDebug : Level::kError, text, {{"error", error}});
-  };
-  const auto mode = target.Wanted();
-  if (!mode.ok()) {
-    log("wanted mode not known, nothing changed", mode.status());
-    if (absl::IsInvalidArgument(mode.status())) target.Report(std::nullopt).IgnoreError();
-    return {.status = mode.status()};
-  }
-  const auto outcome = Apply(host, *mode, force);
-  if (outcome.ok()) {
-    LogOutcome(*outcome, *mode, host.clock.Now() - start);
-  } else {
-    log("nothing changed", outcome.status());
-    if (absl::IsNotFound(outcome.status())) return {outcome.status(), *mode, true};
-  }
-  const absl::Status status = outcome.ok() ? outcome->status : outcome.status();
-  const absl::Status told = target.Report(status.ok() ? std::optional(*mode) : std::nullopt);
-  if (!told.ok()) log("state not reported", told);
-  return {status.ok() ? told : status, *mode};
-}
-
-// A GPU that is asleep or booting is left in peace; it was in the mode when it was last awake.
-bool Differs(const gpu::Host& host, cc::Mode mode) {
-  const auto seen = ObserveNode(host);
-  return seen.ok() && std::ranges::any_of(*seen, [mode](const cc::Observation& gpu) {
-           return gpu.state.ok() && *gpu.state != cc::StateOf(mode, gpu.chip->architecture);
-         });
-}
-
-bool WantsOther(Target& target, const Result& last) {
-  if (target.fd() < 0) return false;
-  const auto wanted = target.Wanted();
-  return wanted.ok() ? wanted.value() != last.mode : wanted.status() != last.status;
 }
 
 }  // namespace
 
-int PrintPlan(const gpu::Host& host, Target& target, bool force) {
-  const auto mode = target.Wanted();
+absl::StatusOr<int> PrintPlan(Options& options) {
+  HostFs fs(options.root);
+  SystemClock clock;
+  gpu::Bar0Source registers(fs);
+  GPUHOST_ASSIGN(const auto cluster, Connect(options));
+  GPUHOST_ASSIGN(const cc::Mode mode, Wish(fs, options, cluster ? &cluster->node : nullptr).Mode());
   const auto plan =
-      mode.ok() ? DescribePlan(host, *mode, force) : absl::StatusOr<std::string>(mode.status());
+      DescribePlan({fs, clock, registers}, mode, options.settings.policy == WorkloadPolicy::kForce);
   if (plan.ok()) {
     fmt::print("{}", *plan);
     return service::kDone;
   }
   Log(Level::kError, "nothing to plan", {{"error", plan.status()}});
-  return mode.ok() && absl::IsNotFound(plan.status()) ? service::kImpossible : service::kFailed;
+  return absl::IsNotFound(plan.status()) ? service::kImpossible : service::kFailed;
 }
 
-int RunOnce(const gpu::Host& host, Target& target, bool force, TimePoint start) {
-  return ExitCodeOf(Pass(host, target, force, start, absl::OkStatus()));
-}
-
-int RunDaemon(const gpu::Host& host, Target& target, bool force, TimePoint start) {
-  auto stop = service::StopSignal::Block();
-  auto monitor = pci::Monitor::Open();
-  for (const absl::Status& status : {stop.status(), monitor.status()}) {
-    if (status.ok()) continue;
-    Log(Level::kError, "cannot start", {{"error", status}});
-    return service::kFailed;
+int RunOnce(Manager& manager, Reporter& reporter, Clock& clock) {
+  constexpr Duration kPause = seconds(1);
+  constexpr int kTries = 10;
+  const Manager::Result result = manager.Settle();
+  absl::Status shown = reporter.Show(manager.stand());
+  for (int i = 1; i < kTries && absl::IsUnavailable(shown); ++i) {
+    clock.SleepFor(kPause);
+    shown = reporter.Show(manager.stand());
   }
-  target.Start();
-  Result last = Pass(host, target, force, start, absl::OkStatus());
-  Duration retry = kFirstRetry;
+  if (!shown.ok()) Log(Level::kError, "state not reported", {{"error", shown}});
+  if (!shown.ok()) return service::kFailed;
+  if (manager.stand().no_gpus) Log(Level::kError, "no NVIDIA GPU on this machine");
+  return ExitCodeOf(result, manager);
+}
+
+int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock,
+              const std::function<void()>& reload, std::atomic<bool>& ready) {
+  Retry retry;
   while (true) {
-    service::Notify(last.status.ok()
-                        ? fmt::format("READY=1\nSTATUS=all GPUs {}", cc::ToString(*last.mode))
-                        : fmt::format("READY=1\nSTATUS=failed: {}", Text(last.status)));
-    const auto readable = service::WaitReadable({stop->fd(), monitor->fd(), target.fd()},
-                                                last.status.ok() ? kLookAgain : retry);
-    if (readable[0]) break;
-    monitor->Drain();
-    target.Drain();
-    const bool due = !last.status.ok() && !readable[1] && !readable[2];
-    if (due) retry = std::min(2 * retry, kLookAgain);
-    if (due || WantsOther(target, last) || (last.mode && Differs(host, *last.mode))) {
-      last = Pass(host, target, force, host.clock.Now(), last.status);
+    const Manager::Result last = manager.Settle();
+    if (last.stopped) return service::kDone;
+    if (last.hardware_gone) return service::kFailed;
+    if (last.status.ok()) retry.Reset();
+    const auto pause = last.status.ok() ? std::optional(kLookAgain) : retry.Next(last);
+    const auto due = pause ? std::optional(clock.Now() + *pause) : std::nullopt;
+    while (true) {
+      const absl::Status shown = reporter.Show(manager.stand());
+      ready = shown.ok() && last.status.ok();
+      service::Notify("WATCHDOG=1");
+      const Woken woken =
+          wakeup.Wait(std::min(due ? std::max(*due - clock.Now(), Duration::zero()) : kLookAgain,
+                               shown.ok() ? kLookAgain : kShowAgain));
+      if (woken.stop) {
+        service::Notify("STOPPING=1");
+        Log(Level::kInfo, "stopping; modes stay as they are");
+        return service::kDone;
+      }
+      if (woken.reload) reload();
+      if (manager.HasWork(last, woken.devices))
+        retry.Reset();
+      else if (!due || clock.Now() < *due)
+        continue;
+      break;
     }
-    if (last.status.ok()) retry = kFirstRetry;
+    ready = false;
   }
-  service::Notify("STOPPING=1");
-  Log(Level::kInfo, "stopping; modes stay as they are");
-  return service::kDone;
 }
 
 }  // namespace gpuhost::cc_manager

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "daemons/cc-manager/target.h"
-#include "libgpuhost/gpu/registers.h"
+#include <atomic>
+#include <functional>
+
+#include "daemons/cc-manager/manager.h"
+#include "daemons/cc-manager/options.h"
 
 namespace gpuhost::cc_manager {
 
-// --dry-run: prints the plan. Returns the exit status, as all of these.
-int PrintPlan(const gpu::Host& host, Target& target, bool force);
+// --dry-run: prints the plan of a change; reads only. Returns the exit status, as all of these.
+absl::StatusOr<int> PrintPlan(Options& options);
 
-// --once: one change, its result and times in the log. `start` is when the program began.
-int RunOnce(const gpu::Host& host, Target& target, bool force, TimePoint start);
+// --once: one pass.
+int RunOnce(Manager& manager, Reporter& reporter, Clock& clock);
 
-// Switches at start, then looks again when another mode is wanted, after changes among PCI devices
-// and every few minutes, and switches what is no longer in the mode. Ends on SIGTERM, never in the
-// middle of a change.
-int RunDaemon(const gpu::Host& host, Target& target, bool force, TimePoint start);
+// Passes when another mode is wanted, when devices change, after a failure with growing pauses, and
+// every few minutes. `reload` is called on SIGHUP; `ready` says that all devices are in the mode
+// and everybody knows. Ends on SIGTERM, never in the middle of a reset.
+int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock,
+              const std::function<void()>& reload, std::atomic<bool>& ready);
 
 }  // namespace gpuhost::cc_manager

@@ -69,6 +69,8 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
                "Reset a device when its last user has gone, before it is offered again");
   app.add_flag("--empty-list-at-end", options.empty_list_at_end,
                "When stopped, take the devices from the node's capacity at once");
+  app.add_option("--metrics-address", options.metrics,
+                 "Where to serve /metrics, /healthz and /readyz, like 127.0.0.1:9400");
   app.add_option("--config", config,
                  "JSON file: \"resources\" with a name and devices or addresses, \"exclude\", "
                  "\"names\" of models");

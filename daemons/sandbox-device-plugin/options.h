@@ -22,7 +22,7 @@ struct Options {
   bool environment = false;  // for KubeVirt
   bool reset_after_release = false;
   bool empty_list_at_end = false;
-  std::string metrics;  // address:port or path of a socket; empty: none
+  std::string metrics;  // "127.0.0.1:9400": where /metrics and /healthz are; empty: nowhere
   service::Level log_level = service::Level::kInfo;
   Naming naming;
 };

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/sandbox-device-plugin/run.h"
 
+#include <atomic>
+#include <memory>
+
 #include "daemons/common/service/exit_code.h"
+#include "daemons/common/service/http_endpoint.h"
 #include "daemons/common/service/instance.h"
 #include "daemons/common/service/notify.h"
 #include "daemons/common/service/signals.h"
 #include "daemons/sandbox-device-plugin/endpoint.h"
+#include "daemons/sandbox-device-plugin/metrics.h"
 #include "daemons/sandbox-device-plugin/plugin.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/monitor.h"
@@ -17,6 +22,17 @@ using service::Level;
 using service::Log;
 
 constexpr Duration kSettle = std::chrono::milliseconds(20);  // uevents come in bursts
+
+// What probes are told, on other threads.
+struct Heartbeat {
+  explicit Heartbeat(Clock& time) : clock(time), last(time.Now()) {}
+  // Passes come every few seconds; one may wait for the kubelet.
+  bool Beats() const { return clock.Now() - last.load() < std::chrono::minutes(2); }
+
+  Clock& clock;
+  std::atomic<TimePoint> last;
+  std::atomic<bool> ready = false;
+};
 
 // What another pass is made for.
 struct Changes {
@@ -78,12 +94,31 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
     return service::kFailed;
   }
   LogGrpcAtDebug();
+  service::Metrics metrics;
+  DescribeMetrics(metrics);
+  Heartbeat heartbeat(clock);
+  std::unique_ptr<service::HttpEndpoint> endpoint;
+  if (!options.metrics.empty()) {
+    auto listening = service::HttpEndpoint::Listen(
+        options.metrics, {.metrics = metrics,
+                          .healthy = [&] { return heartbeat.Beats(); },
+                          .ready = [&] { return heartbeat.ready.load(); }});
+    if (!listening.ok()) {
+      Log(Level::kError, "cannot start", {{"error", listening.status()}});
+      return service::kUsage;
+    }
+    endpoint = *std::move(listening);
+  }
   Plugin plugin(fs, clock, changes->sockets, options);
   Duration limit;
   do {
+    const TimePoint started = clock.Now();
     // Where the directory is missing there is no cc-manager to hear of.
     changes->documents.Watch(fs.Resolve("/run/nvidia/gpuhost")).IgnoreError();
     limit = plugin.Reconcile();
+    heartbeat.last = clock.Now();
+    heartbeat.ready = IsReady(plugin.Resources());
+    SetMetrics(metrics, plugin.Resources(), clock.Now() - started);
     service::Notify("READY=1\nSTATUS=" + plugin.Summary());
   } while (WaitForChange(clock, stop->fd(), *changes, plugin.wakeup(), limit));
   service::Notify("STOPPING=1");

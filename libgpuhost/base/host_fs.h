@@ -58,9 +58,9 @@ class HostFs {
   virtual absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes);
 
   // Ordinary files. Readers see the old file or the whole new one, also after a power cut.
-  absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode);
+  virtual absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode);
   // Removes a file; OK where there is none.
-  absl::Status Remove(std::string_view path);
+  virtual absl::Status Remove(std::string_view path);
   // mkdir -p, mode 0755.
   absl::Status MakeDirectories(std::string_view path);
 

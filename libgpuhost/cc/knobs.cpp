@@ -52,6 +52,7 @@ absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const Knob
   for (const KnobStep& step : steps) {
     GPUHOST_ASSIGN(const Found found, Find(firmware, step.knob));
     pending[step.knob] = found.value;
+    change.undo.insert(change.undo.begin(), {step.knob, found.value});
     if (found.value == step.value) continue;
     if (!found.known) {
       return Error(absl::StatusCode::kUnimplemented,
@@ -65,20 +66,19 @@ absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const Knob
   return change;
 }
 
-absl::Status WriteKnobs(gpu::Prc& firmware, KnobChange& change) {
+absl::Status WriteKnobs(gpu::Prc& firmware, const KnobChange& change) {
   for (const KnobChange::Write& write : change.writes) {
-    ++change.written;
     GPUHOST_TRY(firmware.Write(write.knob, write.after));
   }
   return absl::OkStatus();
 }
 
-absl::Status RestoreKnobs(gpu::Prc& firmware, KnobChange& change) {
-  for (; change.written > 0; --change.written) {
-    const KnobChange::Write& write = change.writes[change.written - 1];
-    GPUHOST_TRY(firmware.Write(write.knob, write.before));
+absl::Status RestoreKnobs(gpu::Prc& firmware, const KnobChange& change) {
+  if (change.pending_before == State::kInvalid) {
+    return absl::FailedPreconditionError("devtools without CC, armed before, is not written again");
   }
-  return absl::OkStatus();
+  GPUHOST_ASSIGN(const KnobChange back, PrepareKnobs(firmware, change.undo));
+  return WriteKnobs(firmware, back);
 }
 
 absl::StatusOr<State> ReadPending(gpu::Prc& firmware) {

@@ -18,7 +18,7 @@ struct KnobChange {
     uint16_t before, after;
   };
   std::vector<Write> writes;
-  size_t written = 0;  // how many of them have been tried
+  std::vector<KnobStep> undo;  // all knobs of the plan as they were, last first
   State pending_before = State::kOff;
 };
 
@@ -29,10 +29,11 @@ struct KnobChange {
 absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps);
 
 // Writes them in order; after an error some may be written.
-absl::Status WriteKnobs(gpu::Prc& firmware, KnobChange& change);
+absl::Status WriteKnobs(gpu::Prc& firmware, const KnobChange& change);
 
-// Undoes what WriteKnobs did, last first, so that it passes through the same states.
-absl::Status RestoreKnobs(gpu::Prc& firmware, KnobChange& change);
+// Undoes what WriteKnobs did, however far it came, last first, so that it passes through the same
+// states. Writes only what differs. kFailedPrecondition when they were invalid.
+absl::Status RestoreKnobs(gpu::Prc& firmware, const KnobChange& change);
 
 // Asks the firmware which state the next reset brings.
 absl::StatusOr<State> ReadPending(gpu::Prc& firmware);

@@ -41,13 +41,14 @@ absl::StatusOr<uint32_t> ReadModeWord(const gpu::Host& host, const pci::Device& 
   }
   const auto awake = gpu::IsAwake(host.fs, device.bdf);
   if (!awake.ok()) return Dead(awake.status());
+  // To map touches nothing, and tells also of a sleeping device that the kernel forbids it.
+  GPUHOST_ASSIGN(const auto registers, host.registers.Open(device, gpu::Access::kReadOnly));
   if (!*awake) return Transient("asleep; bind it to vfio-pci or switch its mode to wake it");
 
   const gpu::Layout& layout = *chip->layout;
   const pci::ConfigSpace config(host.fs, device.bdf);
   GPUHOST_ASSIGN(const gpu::Bar0State bar0, gpu::LookAtBar0(config, layout));
   if (bar0 == gpu::Bar0State::kClosed) return Transient("firmware is booting");
-  GPUHOST_ASSIGN(const auto registers, host.registers.Open(device, gpu::Access::kReadOnly));
   const gpu::BootView view{*registers, layout, config};
   if (const absl::Status alive = CheckAliveTwice(view, host.clock); !alive.ok()) {
     return Dead(alive);

@@ -50,6 +50,19 @@ class Bar0 : public Registers {
   bool writable_;
 };
 
+// Source: man page kernel_lockdown(7). The file reads "none [integrity] confidentiality".
+absl::Status ExplainRefusal(const HostFs& fs, const absl::Status& status) {
+  const std::string lockdown = fs.ReadAttribute("/sys/kernel/security/lockdown").value_or("");
+  for (const char* level : {"integrity", "confidentiality"}) {
+    if (lockdown.find(fmt::format("[{}]", level)) == std::string::npos) continue;
+    return Error(status.code(),
+                 "{}; the kernel is locked down ({}), which forbids BAR0 to programs; switch off "
+                 "Secure Boot or the kernel option lockdown=",
+                 Text(status), level);
+  }
+  return Error(status.code(), "{}; the kernel does not allow it (see its log)", Text(status));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& device,
@@ -65,11 +78,7 @@ absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& d
   if (base == MAP_FAILED) {
     const int error = errno;
     const absl::Status status = ErrnoStatus(error, fmt::format("map {}", path));
-    if (error != EPERM) return status;
-    return Error(status.code(),
-                 "{}; the kernel is locked down (Secure Boot) or does not allow it: see "
-                 "/sys/kernel/security/lockdown",
-                 Text(status));
+    return error == EPERM ? ExplainRefusal(fs_, status) : status;
   }
   return std::make_unique<Bar0>(base, size, writable);
 }

@@ -80,6 +80,9 @@ absl::Status Session::Reset() {
 }
 
 absl::Status Session::Reconnect() {
+  // Of a device that was removed the mapping stays, and may become that of another one.
+  GPUHOST_ASSIGN(const uint16_t vendor, view_.config.Read16(0));
+  if (vendor != pci::kNvidia) return absl::UnavailableError("it has left the bus");
   GPUHOST_ASSIGN(const Bar0State bar0, LookAtBar0(view_.config, view_.layout));
   if (bar0 == Bar0State::kClosed) return absl::UnavailableError("firmware keeps BAR0 closed");
   GPUHOST_TRY(CheckAlive(view_));

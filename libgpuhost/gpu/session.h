@@ -33,7 +33,7 @@ class Session {
   absl::Status Reset();
   // Whether the kernel has not come back from a reset: whoever touches the device now hangs too.
   bool stuck() const { return stuck_; }
-  // kUnavailable and other errors of WaitForBar0 and CheckAlive while it does not answer.
+  // kNotFound when the device is gone; kUnavailable and other errors of WaitForBar0 and CheckAlive while it does not answer.
   absl::Status Reconnect();
 
   const Chip& chip() const { return chip_; }

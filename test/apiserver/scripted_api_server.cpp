@@ -1,308 +1,224 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/apiserver/scripted_api_server.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <httplib.h>
-
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <sys/socket.h>
 
 #include "libgpuhost/base/parse.h"
-#include "test/apiserver/certificate.h"
-#include "test/apiserver/store.h"
+#include "libgpuhost/base/unique_fd.h"
+#include "test/apiserver/http_server.h"
 
 namespace gpuhost::apiserver {
 namespace {
 
-using std::chrono::seconds;
-using std::chrono::steady_clock;
-
-constexpr const char* kStrangerToken = "stranger";
+constexpr const char* kAdmin = "admin";
 constexpr const char* kStranger = "system:serviceaccount:default:stranger";
-constexpr seconds kBookmarkBeforeEnd{2};
 
-void Send(const Answer& answer, httplib::Response& response) {
-  response.status = answer.code;
-  if (answer.retry_after > 0)
-    response.set_header("Retry-After", std::to_string(answer.retry_after));
-  response.set_content(answer.body.dump(), "application/json");
-}
+const std::vector<Rule> kEverything = {
+    {"nodes", {"get", "list", "watch", "patch", "delete"}},
+    {"pods", {"get", "list", "watch", "delete"}},
+    {"pods/eviction", {"create"}},
+    {"events", {"create", "list"}},
+};
 
-std::string Line(const Event& event) {
-  return Json{{"type", event.type}, {"object", event.object}}.dump() + "\n";
-}
-
-Event Bookmark(uint64_t version) {
-  return {version,
-          "BOOKMARK",
-          {{"kind", "Node"},
-           {"apiVersion", "v1"},
-           {"metadata", {{"resourceVersion", std::to_string(version)}}}}};
-}
-
-// The name in "metadata.name=x".
-std::string SelectedName(const httplib::Request& request) {
-  const std::string selector = request.get_param_value("fieldSelector");
-  return selector.substr(selector.find('=') + 1);
-}
-
-std::string VerbOf(const httplib::Request& request) {
-  if (request.get_param_value("watch") == "true") return "watch";
-  if (request.method == "GET") return request.path == "/api/v1/nodes" ? "list" : "get";
-  return request.method == "PATCH" ? "patch" : "delete";
-}
-
-Answer Forbidden(const httplib::Request& request) {
-  const std::string name = request.matches.size() > 1 ? request.matches[1].str() : "";
-  return Failure(
-      403, "Forbidden",
-      fmt::format("nodes {}is forbidden: User \"{}\" cannot {} resource \"nodes\" in API "
-                  "group \"\" at the cluster scope",
-                  name.empty() ? "" : "\"" + name + "\" ", kStranger, VerbOf(request)));
-}
+// A port where nobody listens, and nobody else can for as long as this is held.
+struct DeadPort {
+  DeadPort() : socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    ::bind(socket.get(), generic, size);
+    ::getsockname(socket.get(), generic, &size);
+    number = ntohs(address.sin_port);
+  }
+  UniqueFd socket;
+  int number;
+};
 
 }  // namespace
 
 struct ScriptedApiServer::Impl {
-  Impl() : http(certificate.x509.get(), certificate.key.get()) {
-    const auto route = [this](auto method, const char* path, auto answer) {
-      (http.*method)(path,
-                     [this, answer](const httplib::Request& request, httplib::Response& response) {
-                       if (!Intercept(request, response)) answer(request, response);
-                     });
-    };
-    using Register =
-        httplib::Server& (httplib::Server::*)(const std::string&, httplib::Server::Handler);
-    constexpr const char* kNode = "/api/v1/nodes/([^/]+)";
-    route(static_cast<Register>(&httplib::Server::Get), kNode,
-          [this](const auto& request, auto& response) {
-            Send(store.Get(request.matches[1]), response);
-          });
-    route(static_cast<Register>(&httplib::Server::Patch), kNode,
-          [this](const auto& request, auto& response) {
-            Send(request.get_header_value("Content-Type") == "application/merge-patch+json"
-                     ? store.Patch(request.matches[1], request.body)
-                     : Failure(415, "UnsupportedMediaType", "415: Unsupported Media Type"),
-                 response);
-          });
-    route(static_cast<Register>(&httplib::Server::Delete), kNode,
-          [this](const auto& request, auto& response) {
-            Send(store.Delete(request.matches[1]), response);
-          });
-    route(static_cast<Register>(&httplib::Server::Get), "/api/v1/nodes",
-          [this](const auto& request, auto& response) {
-            if (request.get_param_value("watch") == "true") {
-              Watch(request, response);
-            } else {
-              Send(
-                  store.List(SelectedName(request), request.get_param_value("resourceVersionMatch"),
-                             request.get_param_value("resourceVersion")),
-                  response);
-            }
-          });
-    port = http.bind_to_any_port("127.0.0.1");
-    listener = std::thread([this] { http.listen_after_bind(); });
-    while (!http.is_running()) std::this_thread::yield();
+  void FollowLabels() {
+    const std::lock_guard lock(state.mutex);
+    state.Follow();
   }
 
-  ~Impl() {
-    store.Close();
-    http.stop();
-    listener.join();
+  Texts MetadataOf(const std::string& node, const std::string& part) const {
+    const Answer answer = state.store.Get(node);
+    const Json::json_pointer where("/metadata/" + part);
+    return answer.body.contains(where) ? answer.body[where].get<Texts>() : Texts();
   }
 
-  // Rights and faults. True: the answer is there already.
-  bool Intercept(const httplib::Request& request, httplib::Response& response) {
-    const std::lock_guard lock(mutex);
-    requests.push_back(request.method + " " + request.target);
-    if (cut_off > 0) {
-      --cut_off;
-      response.set_content_provider(1000, "application/json",
-                                    [](size_t, size_t, httplib::DataSink& sink) {
-                                      sink.write("{\"kind\":", 8);
-                                      return false;
-                                    });
-      return true;
-    }
-    if (refusals > 0) {
-      --refusals;
-      Answer answer = Failure(refusal_code, "", "scripted refusal");
-      answer.retry_after = refusal_retry_after;
-      Send(answer, response);
-      return true;
-    }
-    const std::string token = request.get_header_value("Authorization");
-    if (token == fmt::format("Bearer {}", kStrangerToken)) {
-      Send(Forbidden(request), response);
-      return true;
-    }
-    if (token == "Bearer " + Token()) return false;
-    Send(Failure(401, "Unauthorized", "Unauthorized"), response);
-    return true;
+  kube::Endpoint EndpointOf(const std::string& user, const std::vector<Rule>& rules) {
+    const std::lock_guard lock(state.mutex);
+    const int to = state.outage == Outage::kRefused ? dead.number : http.port();
+    return {.server = fmt::format("https://127.0.0.1:{}", to),
+            .ca_pem = http.ca_pem(),
+            .token = state.rights.Admit(user, rules)};
   }
 
-  // As the real one: events from there on, a bookmark shortly before the end if the nodes have
-  // moved on meanwhile, and a clean end at the client's time.
-  void Watch(const httplib::Request& request, httplib::Response& response) {
-    const std::string asked = request.get_param_value("resourceVersion");
-    const auto from = ParseDecimal(asked);
-    if (!from) {
-      Send(
-          Failure(500, "",
-                  fmt::format("resourceVersion: Invalid value: \"{0}\": strconv.ParseUint: parsing "
-                              "\"{0}\": invalid syntax",
-                              asked)),
-          response);
-      return;
-    }
-    const auto limit = ParseDecimal(request.get_param_value("timeoutSeconds"), 3600).value_or(1800);
-    const auto end = steady_clock::now() + seconds(limit);
-    auto stream = std::make_shared<WatchStream>(
-        WatchStream{.name = SelectedName(request),
-                    .end = end,
-                    .stage = end - kBookmarkBeforeEnd,
-                    .version = *from,
-                    .begin = std::max(*from, store.version()),
-                    .bookmarks = request.get_param_value("allowWatchBookmarks") == "true",
-                    .cuts = Opened()});
-    response.set_chunked_content_provider(
-        "application/json",
-        [this, stream](size_t, httplib::DataSink& sink) { return Pump(*stream, sink); },
-        [this, stream](bool) { Closed(stream->cuts); });
-  }
-
-  // How often watches have been cut when this one began.
-  int Opened() {
-    const std::lock_guard lock(mutex);
-    ++watches;
-    watching.notify_all();
-    return cuts;
-  }
-  void Closed(int cuts_then) {
-    const std::lock_guard lock(mutex);
-    if (cuts_then == cuts) --watches;
-  }
-
-  struct WatchStream {
-    std::string name;
-    steady_clock::time_point end, stage;
-    uint64_t version, begin;
-    bool bookmarks;
-    int cuts;
-  };
-
-  // Waits for the next line of a watch and sends it; false cuts the connection.
-  bool Pump(WatchStream& stream, httplib::DataSink& sink) {
-    const auto is_cut = [&] { return cuts != stream.cuts; };
-    Event event;
-    std::string line;
-    bool more = !store.closed();
-    const bool come = store.Next(stream.name, stream.version, stream.stage, is_cut, event);
-    if (is_cut()) {
-      sink.write("{\"type\":", 8);
-      return false;
-    }
-    if (come) {
-      line = Line(event);
-      more = event.type != "ERROR";
-    } else if (stream.stage < stream.end) {
-      if (stream.bookmarks && stream.version > stream.begin) line = Line(Bookmark(stream.version));
-      stream.stage = stream.end;
-    } else {
-      more = false;
-    }
-    if (!line.empty() && !sink.write(line.data(), line.size())) return false;
-    if (!more) sink.done();
-    return true;
-  }
-
-  std::string Token() const { return fmt::format("admin-{}", tokens); }
-
-  Certificate certificate;
-  Store store;
-  httplib::SSLServer http;
-  int port = 0;
-  std::thread listener;
-  mutable std::mutex mutex;
-  std::condition_variable watching;
-  std::vector<std::string> requests;
-  int watches = 0;  // that run and have not been cut
-  std::atomic<int> cuts = 0;
-  int tokens = 1, cut_off = 0, refusals = 0, refusal_code = 0, refusal_retry_after = 0;
+  State state;
+  DeadPort dead;
+  HttpServer http{state};
 };
 
 ScriptedApiServer::ScriptedApiServer() : impl_(std::make_unique<Impl>()) {}
 ScriptedApiServer::~ScriptedApiServer() = default;
 
-kube::Endpoint ScriptedApiServer::admin() const {
-  const std::lock_guard lock(impl_->mutex);
-  return {.server = fmt::format("https://127.0.0.1:{}", impl_->port),
-          .ca_pem = impl_->certificate.pem,
-          .token = impl_->Token()};
+kube::Endpoint ScriptedApiServer::admin() const { return impl_->EndpointOf(kAdmin, kEverything); }
+kube::Endpoint ScriptedApiServer::stranger() const { return impl_->EndpointOf(kStranger, {}); }
+kube::Endpoint ScriptedApiServer::cc_manager(const std::string& name_space) const {
+  return account("system:serviceaccount:" + name_space + ":nvidia-cc-manager",
+                 {{"nodes", {"get", "list", "patch", "watch"}},
+                  {"pods", {"get", "list", "watch"}, name_space}});
+}
+kube::Endpoint ScriptedApiServer::account(const std::string& user,
+                                          const std::vector<Rule>& rules) const {
+  return impl_->EndpointOf(user, rules);
 }
 
-kube::Endpoint ScriptedApiServer::stranger() const {
-  kube::Endpoint endpoint = admin();
-  endpoint.token = kStrangerToken;
-  return endpoint;
+void ScriptedApiServer::AddNode(const std::string& name, const Texts& labels) {
+  impl_->state.store.Add(name, labels);
+  impl_->FollowLabels();
 }
 
-void ScriptedApiServer::AddNode(const std::string& name,
-                                const std::map<std::string, std::string>& labels) {
-  impl_->store.Add(name, labels);
+Texts ScriptedApiServer::LabelsOf(const std::string& name) const {
+  return impl_->MetadataOf(name, "labels");
+}
+Texts ScriptedApiServer::AnnotationsOf(const std::string& name) const {
+  return impl_->MetadataOf(name, "annotations");
 }
 
-std::map<std::string, std::string> ScriptedApiServer::LabelsOf(const std::string& name) const {
-  const Answer answer = impl_->store.Get(name);
-  const Json::json_pointer labels("/metadata/labels");
-  if (!answer.body.contains(labels)) return {};
-  return answer.body[labels].get<std::map<std::string, std::string>>();
+void ScriptedApiServer::SetLabels(const std::string& name,
+                                  const std::map<std::string, std::optional<std::string>>& labels) {
+  Json patch = Json::object();
+  for (const auto& [key, value] : labels) patch[key] = value ? Json(*value) : Json();
+  impl_->state.store.Patch(name, Json{{"metadata", {{"labels", patch}}}}.dump());
+  impl_->FollowLabels();
+}
+
+void ScriptedApiServer::DeleteNode(const std::string& name) {
+  impl_->state.store.Delete(name);
+  impl_->FollowLabels();
 }
 
 void ScriptedApiServer::Forget(const std::string& resource_version) {
-  impl_->store.Forget(ParseDecimal(resource_version).value_or(0));
+  impl_->state.store.Forget(ParseDecimal(resource_version).value_or(0));
 }
 
-void ScriptedApiServer::DeleteNode(const std::string& name) { impl_->store.Delete(name); }
+void ScriptedApiServer::ForgetAll() {
+  impl_->state.store.ForgetAll();
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.pods.Forget();
+}
 
-void ScriptedApiServer::ForgetAll() { impl_->store.ForgetAll(); }
+std::string ScriptedApiServer::AddPod(const ScriptedPod& pod) {
+  const std::lock_guard lock(impl_->state.mutex);
+  return impl_->state.pods.Add(pod);
+}
+
+void ScriptedApiServer::DeletePod(const std::string& name_space, const std::string& name) {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.pods.Remove(name_space, name);
+}
+
+bool ScriptedApiServer::HasPod(const std::string& name_space, const std::string& name) const {
+  const std::lock_guard lock(impl_->state.mutex);
+  return impl_->state.pods.Contains(name_space, name);
+}
+
+void ScriptedApiServer::AddBudget(const ScriptedBudget& budget) {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.pods.Add(budget);
+}
+
+void ScriptedApiServer::AddOperand(const Operand& operand) {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.operands.Add(operand);
+  impl_->state.Follow();
+}
+
+void ScriptedApiServer::HoldOperands() {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.operands.Hold(true);
+}
+
+void ScriptedApiServer::ReleaseOperands() {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.operands.Hold(false);
+  impl_->state.Follow();
+}
+
+void ScriptedApiServer::AddFault(const Fault& fault) {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.faults.Add(fault);
+}
+
+void ScriptedApiServer::ClearFaults() {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.faults.Clear();
+}
+
+void ScriptedApiServer::Release() {
+  const std::lock_guard lock(impl_->state.mutex);
+  ++impl_->state.releases;
+  impl_->state.moved.notify_all();
+}
+
+void ScriptedApiServer::AwaitHanging(int count) {
+  std::unique_lock lock(impl_->state.mutex);
+  impl_->state.moved.wait(lock, [&] { return impl_->state.hanging >= count; });
+}
+
+void ScriptedApiServer::SetOutage(Outage outage) {
+  {
+    const std::lock_guard lock(impl_->state.mutex);
+    impl_->state.outage = outage;
+  }
+  if (outage != Outage::kNone) CutWatches();
+}
 
 void ScriptedApiServer::AwaitWatch() {
-  std::unique_lock lock(impl_->mutex);
-  impl_->watching.wait(lock, [this] { return impl_->watches > 0; });
+  std::unique_lock lock(impl_->state.mutex);
+  impl_->state.watching.wait(lock, [this] { return impl_->state.watches > 0; });
 }
 
 void ScriptedApiServer::CutWatches() {
   {
-    const std::lock_guard lock(impl_->mutex);
-    ++impl_->cuts;
-    impl_->watches = 0;
+    const std::lock_guard lock(impl_->state.mutex);
+    ++impl_->state.cuts;
+    impl_->state.watches = 0;
   }
-  impl_->store.Wake();
+  impl_->state.store.Wake();
 }
 
 void ScriptedApiServer::Refuse(int times, int code, int retry_after_seconds) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->refusals = times;
-  impl_->refusal_code = code;
-  impl_->refusal_retry_after = retry_after_seconds;
+  AddFault({.times = times, .code = code, .retry_after = retry_after_seconds});
 }
 
-void ScriptedApiServer::CutOff(int times) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->cut_off = times;
-}
+void ScriptedApiServer::CutOff(int times) { AddFault({.kind = Fault::Kind::kCut, .times = times}); }
 
 void ScriptedApiServer::RenewToken() {
-  const std::lock_guard lock(impl_->mutex);
-  ++impl_->tokens;
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.rights.Renew();
 }
 
 std::vector<std::string> ScriptedApiServer::requests() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->requests;
+  const std::lock_guard lock(impl_->state.mutex);
+  return impl_->state.requests;
+}
+
+std::vector<SentPatch> ScriptedApiServer::patches() const {
+  const std::lock_guard lock(impl_->state.mutex);
+  return impl_->state.patches;
+}
+
+std::vector<std::string> ScriptedApiServer::events() const {
+  const std::lock_guard lock(impl_->state.mutex);
+  return impl_->state.events.Texts();
 }
 
 }  // namespace gpuhost::apiserver

@@ -11,6 +11,7 @@ namespace gpuhost::apiserver {
 namespace {
 
 constexpr const char* kLabelValue = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
+constexpr size_t kLongestValue = 63;
 constexpr const char* kLabelRule =
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
     "and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or "
@@ -39,6 +40,15 @@ Answer InvalidLabel(const std::string& name, const std::string& value) {
       Failure(422, "Invalid",
               fmt::format("Node \"{}\" is invalid: metadata.labels: Invalid value: \"{}\": {}",
                           name, value, rule)),
+      "FieldValueInvalid");
+}
+
+Answer TooLongLabel(const std::string& name, const std::string& value) {
+  return WithCause(
+      Failure(422, "Invalid",
+              fmt::format("Node \"{}\" is invalid: metadata.labels: Invalid value: \"{}\": must be "
+                          "no more than {} bytes",
+                          name, value, kLongestValue)),
       "FieldValueInvalid");
 }
 
@@ -76,6 +86,7 @@ void Store::Add(const std::string& name, const std::map<std::string, std::string
   const std::lock_guard lock(mutex_);
   Json& node = nodes_[name];
   node = {{"kind", "Node"}, {"apiVersion", "v1"}, {"metadata", {{"name", name}}}};
+  node["metadata"]["uid"] = fmt::format("00000000-0000-4000-9000-{:012}", ++uids_);
   if (!labels.empty()) node["metadata"]["labels"] = labels;
   Record("ADDED", node);
 }
@@ -132,11 +143,16 @@ Answer Store::Patch(const std::string& name, const std::string& body) {
   const Json labels = metadata.value("labels", Json::object());
   for (const auto& [key, value] : labels.items()) {
     if (!value.is_string()) return Failure(400, "BadRequest", "label values are strings");
+    if (value.get_ref<const std::string&>().size() > kLongestValue) {
+      return TooLongLabel(name, value);
+    }
     if (!std::regex_match(value.get<std::string>(), std::regex(kLabelValue))) {
       return InvalidLabel(name, value);
     }
   }
-  if (labels.empty()) metadata.erase("labels");
+  for (const char* part : {"labels", "annotations"}) {
+    if (metadata.contains(part) && metadata[part].empty()) metadata.erase(part);
+  }
   if (patched != *node) {
     *node = std::move(patched);
     Record("MODIFIED", *node);

@@ -65,6 +65,7 @@ class Store {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool closed_ = false;
+  int uids_ = 0;
   uint64_t version_ = 100, forgotten_ = 0;
   std::map<std::string, Json> nodes_;
   std::vector<Event> history_;

@@ -164,4 +164,15 @@ absl::Status FakeKernel::WriteAt(std::string_view path, off_t offset, std::strin
   return absl::OkStatus();
 }
 
+absl::Status FakeKernel::WriteFileAtomic(std::string_view path, std::string_view bytes,
+                                         mode_t mode) {
+  if (fails_ && fails_(std::string(path))) return absl::CancelledError("write a file");
+  return HostFs::WriteFileAtomic(path, bytes, mode);
+}
+
+absl::Status FakeKernel::Remove(std::string_view path) {
+  if (fails_ && fails_(std::string(path))) return absl::CancelledError("remove a file");
+  return HostFs::Remove(path);
+}
+
 }  // namespace gpuhost::fake

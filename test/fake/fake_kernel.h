@@ -53,6 +53,8 @@ class FakeKernel : public HostFs {
   absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
                                      size_t count) const override;
   absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes) override;
+  absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode) override;
+  absl::Status Remove(std::string_view path) override;
 
  private:
   absl::Status React(const std::string& path, const std::string& text);

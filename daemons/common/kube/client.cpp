@@ -10,14 +10,14 @@
 namespace gpuhost::kube {
 namespace {
 
-constexpr size_t kLongestName = 253;
+constexpr size_t kLongestName = 253, kLongestLabel = 63;
 
-struct Refusal {
+struct Meaning {
   absl::StatusCode code;
   std::string_view remedy;
 };
 
-Refusal RefusalOf(int code) {
+Meaning MeaningOf(int code) {
   switch (code) {
     case 401:
       return {absl::StatusCode::kUnauthenticated,
@@ -32,12 +32,23 @@ Refusal RefusalOf(int code) {
       return {absl::StatusCode::kOutOfRange, "list again"};
     default:
       return code == 429 || code >= 500
-                 ? Refusal{absl::StatusCode::kUnavailable, "the server is busy; try again"}
-                 : Refusal{absl::StatusCode::kInternal, "this is an error of gpuhost; report it"};
+                 ? Meaning{absl::StatusCode::kUnavailable, "the server is busy; try again"}
+                 : Meaning{absl::StatusCode::kInternal, "this is an error of gpuhost; report it"};
   }
 }
 
 bool IsLowerAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+bool IsName(std::string_view name, size_t longest, std::string_view between) {
+  return !name.empty() && name.size() <= longest && IsLowerAlphanumeric(name.front()) &&
+         IsLowerAlphanumeric(name.back()) && std::ranges::all_of(name, [&](char c) {
+           return IsLowerAlphanumeric(c) || between.find(c) != std::string_view::npos;
+         });
+}
+
+bool SameCredential(const Endpoint& a, const Endpoint& b) {
+  return a.token == b.token && a.certificate_pem == b.certificate_pem && a.key_pem == b.key_pem;
+}
 
 std::string NodePath(const std::string& name) { return "/api/v1/nodes/" + name; }
 
@@ -70,21 +81,30 @@ class Lines {
   std::string rest_;
 };
 
+constexpr int kUnauthorized = 401;
 constexpr const char* kRetryAfter = "gpuhost/retry-after";   // payload of a status, seconds
 constexpr Duration kServerDelay = std::chrono::seconds(30);  // how much later a watch may end
 
 }  // namespace
 
 absl::Status CheckNodeName(std::string_view name) {
-  const bool valid = !name.empty() && name.size() <= kLongestName &&
-                     IsLowerAlphanumeric(name.front()) && IsLowerAlphanumeric(name.back()) &&
-                     std::ranges::all_of(name, [](char c) {
-                       return IsLowerAlphanumeric(c) || c == '-' || c == '.';
-                     });
-  if (valid) return absl::OkStatus();
+  if (IsName(name, kLongestName, "-.")) return absl::OkStatus();
   return Error(absl::StatusCode::kInvalidArgument,
                "'{}' is no node's name: lower-case letters, digits, '-' and '.', as `kubectl get "
                "nodes` shows it",
+               name);
+}
+
+absl::Status CheckPodName(std::string_view name) {
+  if (IsName(name, kLongestName, "-.")) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument, "'{}' is no pod's name", name);
+}
+
+absl::Status CheckNamespace(std::string_view name) {
+  if (IsName(name, kLongestLabel, "-")) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument,
+               "'{}' is no namespace: lower-case letters, digits and '-', as `kubectl get "
+               "namespaces` shows it",
                name);
 }
 
@@ -95,17 +115,35 @@ std::optional<Duration> RetryAfter(const absl::Status& status) {
   return seconds ? std::optional<Duration>(std::chrono::seconds(*seconds)) : std::nullopt;
 }
 
+absl::StatusOr<Response> Client::Ask(std::string_view what, const Request& request,
+                                     const BodySink& sink, std::string& server) {
+  GPUHOST_ASSIGN(const Endpoint endpoint, endpoint_());
+  server = endpoint.server;
+  absl::StatusOr<Response> response = http_.Stream(endpoint, request, sink);
+  if (response.ok() && response->code == kUnauthorized) {
+    if (refused_) refused_();
+    GPUHOST_ASSIGN(const Endpoint renewed, endpoint_());
+    if (!SameCredential(endpoint, renewed)) response = http_.Stream(renewed, request, sink);
+  }
+  if (!response.ok()) return Annotate(response.status(), what);
+  return response;
+}
+
 absl::StatusOr<std::string> Client::Send(std::string_view what, const Request& request,
                                          const BodySink& sink) {
-  GPUHOST_ASSIGN(const Endpoint endpoint, endpoint_());
-  absl::StatusOr<Response> response = http_.Stream(endpoint, request, sink);
-  if (!response.ok()) return Annotate(response.status(), what);
-  if (response->code >= 200 && response->code < 300) return std::move(response->body);
-  const Refusal refusal = RefusalOf(response->code);
-  absl::Status status = Error(refusal.code, "{}: {} answers {} ({}); {}", what, endpoint.server,
-                              response->code, ParseStatusMessage(response->body), refusal.remedy);
-  if (response->retry_after) {
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*response->retry_after);
+  std::string server;
+  GPUHOST_ASSIGN(Response response, Ask(what, request, sink, server));
+  const Refusal refusal = ParseRefusal(response.body);
+  const bool success = response.code >= 200 && response.code < 300;
+  // The server reports some failures of evictions as the object that it was asked to create.
+  if (success && refusal.code == 0) return std::move(response.body);
+  const int code = success ? refusal.code : response.code;
+  const Meaning meaning = MeaningOf(code);
+  const std::string budgets = refusal.budgets.empty() ? "" : ": " + refusal.budgets;
+  absl::Status status = Error(meaning.code, "{}: {} answers {} ({}{}); {}", what, server, code,
+                              refusal.message, budgets, meaning.remedy);
+  if (response.retry_after) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*response.retry_after);
     status.SetPayload(kRetryAfter, absl::Cord(std::to_string(seconds.count())));
   }
   return status;
@@ -132,7 +170,8 @@ absl::Status Client::WatchNode(const std::string& name, const std::string& resou
       .path = fmt::format("{}&watch=true&allowWatchBookmarks=true&timeoutSeconds={}"
                           "&resourceVersion={}",
                           OneNode(name), seconds.count(), resource_version),
-      .limit = seconds + kServerDelay};
+      .limit = seconds + kServerDelay,
+      .idle = kWatchIdle};
   Lines lines;
   const BodySink sink = [&](std::string_view bytes) {
     return lines.Add(bytes, [&](std::string_view line) -> absl::Status {
@@ -143,14 +182,24 @@ absl::Status Client::WatchNode(const std::string& name, const std::string& resou
   return Send("watch node " + name, request, sink).status();
 }
 
-absl::StatusOr<Node> Client::PatchNodeLabels(const std::string& name, const LabelPatch& patch) {
+absl::StatusOr<Node> Client::PatchNode(const std::string& name, const NodePatch& patch) {
   GPUHOST_TRY(CheckNodeName(name));
-  GPUHOST_ASSIGN(const std::string body, Send("patch labels of node " + name,
-                                              {.method = "PATCH",
-                                               .path = NodePath(name),
-                                               .body = MergePatch(patch),
-                                               .content_type = "application/merge-patch+json"}));
+  GPUHOST_ASSIGN(const std::string merge_patch, MergePatch(patch));
+  GPUHOST_ASSIGN(const std::string body,
+                 Send("patch node " + name, {.method = "PATCH",
+                                             .path = NodePath(name),
+                                             .body = merge_patch,
+                                             .content_type = "application/merge-patch+json"}));
   return ParseNode(body);
+}
+
+absl::Status Client::CreateEvent(const Node& node, const NodeNotice& notice, std::time_t now) {
+  GPUHOST_TRY(CheckNodeName(node.name));
+  return Send("create an event for node " + node.name, {.method = "POST",
+                                                        .path = "/api/v1/namespaces/default/events",
+                                                        .body = EventOf(node, notice, now),
+                                                        .content_type = "application/json"})
+      .status();
 }
 
 }  // namespace gpuhost::kube

@@ -3,6 +3,8 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
+
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kube {
@@ -34,29 +36,6 @@ Failure FailureOf(CURLcode code) {
     default:
       return {absl::StatusCode::kUnavailable, "is the API server running and reachable from here?"};
   }
-}
-
-// Where the body goes: to the sink when the answer is a success, else into the response.
-struct Receiver {
-  CURL* easy;
-  const BodySink& sink;
-  Response response;
-  absl::Status status;
-};
-
-size_t Receive(char* bytes, size_t, size_t count, void* target) {
-  auto& receiver = *static_cast<Receiver*>(target);
-  long code = 0;
-  curl_easy_getinfo(receiver.easy, CURLINFO_RESPONSE_CODE, &code);
-  if (receiver.sink && code >= 200 && code < 300) {
-    receiver.status = receiver.sink(std::string_view(bytes, count));
-  } else if (receiver.response.body.size() + count > kLargestBody) {
-    receiver.status =
-        absl::ResourceExhaustedError("the answer is larger than 16 MiB; is this an API server?");
-  } else {
-    receiver.response.body.append(bytes, count);
-  }
-  return receiver.status.ok() ? count : 0;
 }
 
 struct FreeList {
@@ -100,6 +79,33 @@ std::pair<std::string, List> Destination(const Endpoint& endpoint, const Request
 
 }  // namespace
 
+// Where the body goes: to the sink when the answer is a success, else into the response.
+struct CurlClient::Receiver {
+  CURL* easy;
+  const BodySink& sink;
+  Response response;
+  absl::Status status;
+  TimePoint heard;  // when anything came last
+
+  static size_t Receive(char* bytes, size_t, size_t count, void* target);
+};
+
+size_t CurlClient::Receiver::Receive(char* bytes, size_t, size_t count, void* target) {
+  auto& receiver = *static_cast<Receiver*>(target);
+  receiver.heard = SystemClock().Now();
+  long code = 0;
+  curl_easy_getinfo(receiver.easy, CURLINFO_RESPONSE_CODE, &code);
+  if (receiver.sink && code >= 200 && code < 300) {
+    receiver.status = receiver.sink(std::string_view(bytes, count));
+  } else if (receiver.response.body.size() + count > kLargestBody) {
+    receiver.status =
+        absl::ResourceExhaustedError("the answer is larger than 16 MiB; is this an API server?");
+  } else {
+    receiver.response.body.append(bytes, count);
+  }
+  return receiver.status.ok() ? count : 0;
+}
+
 struct CurlClient::Handles {
   Handles() {
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -133,8 +139,8 @@ CurlClient::CurlClient(int stop_fd) : handles_(std::make_unique<Handles>()), sto
 CurlClient::~CurlClient() = default;
 
 // libcurl's own loop looks around once a second; this one sleeps until there is something to do.
-absl::Status CurlClient::Perform() {
-  constexpr int kLongSleep = 60'000;  // ms; timers of libcurl end it earlier
+absl::Status CurlClient::Perform(const Receiver& receiver, Duration idle) {
+  constexpr std::chrono::milliseconds kLongSleep{60'000};  // timers of libcurl end it earlier
   curl_waitfd stop{.fd = stop_fd_, .events = CURL_WAIT_POLLIN, .revents = 0};
   const unsigned int extra = stop_fd_ < 0 ? 0 : 1;
   int running = 1;
@@ -143,7 +149,17 @@ absl::Status CurlClient::Perform() {
       return absl::InternalError(curl_multi_strerror(code));
     }
     if (running == 0) return absl::OkStatus();
-    curl_multi_poll(handles_->multi, &stop, extra, kLongSleep, nullptr);
+    auto sleep = kLongSleep;
+    if (idle > Duration::zero()) {
+      const Duration left = receiver.heard + idle - SystemClock().Now();
+      if (left <= Duration::zero()) {
+        return Error(absl::StatusCode::kUnavailable,
+                     "the server has said nothing for {:.0f} s; is the connection dead?",
+                     Seconds(idle));
+      }
+      sleep = std::min(sleep, std::chrono::ceil<std::chrono::milliseconds>(left));
+    }
+    curl_multi_poll(handles_->multi, &stop, extra, static_cast<int>(sleep.count()), nullptr);
     if (stop.revents != 0) return absl::CancelledError("about to end");
   }
 }
@@ -153,7 +169,7 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   const auto [url, connect_to] = Destination(endpoint, request);
   const List headers = Headers(endpoint, request);
   char reason[CURL_ERROR_SIZE] = "";
-  Receiver receiver{handles_->easy, sink, {}, absl::OkStatus()};
+  Receiver receiver{handles_->easy, sink, {}, absl::OkStatus(), SystemClock().Now()};
 
   curl_easy_reset(handles_->easy);  // connections stay
   handles_->SetText(CURLOPT_URL, url);
@@ -161,7 +177,8 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   handles_->Set(CURLOPT_PROTOCOLS_STR, "https");
   handles_->Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   handles_->Set(CURLOPT_NOSIGNAL, 1L);
-  // A peer that is gone without a word is noticed after one and a half minutes.
+  // A peer that is gone without a word is noticed after two minutes, unless something on the way
+  // answers in its stead: for that there is request.idle.
   handles_->Set(CURLOPT_TCP_KEEPALIVE, 1L);
   handles_->Set(CURLOPT_TCP_KEEPIDLE, 30L);
   handles_->Set(CURLOPT_TCP_KEEPINTVL, 10L);
@@ -181,16 +198,16 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
     handles_->Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     handles_->Set(CURLOPT_POSTFIELDS, request.body.data());
   }
-  handles_->Set(CURLOPT_WRITEFUNCTION, &Receive);
+  handles_->Set(CURLOPT_WRITEFUNCTION, &Receiver::Receive);
   handles_->Set(CURLOPT_WRITEDATA, &receiver);
 
   curl_multi_add_handle(handles_->multi, handles_->easy);
-  const absl::Status performed = Perform();
+  const absl::Status performed = Perform(receiver, request.idle);
   int left = 0;
   const CURLMsg* message = curl_multi_info_read(handles_->multi, &left);
   const CURLcode code = message == nullptr ? CURLE_OK : message->data.result;
   curl_multi_remove_handle(handles_->multi, handles_->easy);
-  GPUHOST_TRY(performed);
+  GPUHOST_TRY(Annotate(performed, fmt::format("{} {}", request.method, url)));
   GPUHOST_TRY(Annotate(receiver.status, fmt::format("{} {}", request.method, url)));
   if (code != CURLE_OK) {
     const Failure failure = FailureOf(code);

@@ -19,7 +19,8 @@ class CurlClient : public HttpClient {
 
  private:
   struct Handles;
-  absl::Status Perform();
+  struct Receiver;
+  absl::Status Perform(const Receiver& receiver, Duration idle);
 
   std::unique_ptr<Handles> handles_;
   int stop_fd_;

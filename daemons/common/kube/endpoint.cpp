@@ -52,4 +52,9 @@ absl::StatusOr<Endpoint> LoadServiceAccount(const HostFs& own, const std::string
   return endpoint;
 }
 
+absl::StatusOr<std::string> OwnNamespace(const HostFs& own, const Access& access) {
+  return access.kubeconfig.empty() ? own.ReadAttribute(fmt::format("{}/namespace", kServiceAccount))
+                                   : KubeconfigNamespace(own, access.kubeconfig);
+}
+
 }  // namespace gpuhost::kube

@@ -21,6 +21,7 @@ struct Request {
   std::string body;
   std::string content_type;  // of the body
   Duration limit = std::chrono::seconds(30);
+  Duration idle = Duration::zero();  // longest silence once connected; zero: `limit` alone holds
 };
 
 struct Response {
@@ -36,7 +37,8 @@ class HttpClient {
  public:
   virtual ~HttpClient() = default;
   // One request, one answer of whatever status. An error means that there is none:
-  //   kUnavailable         not reached, or the connection broke; worth another try
+  //   kUnavailable         not reached, the connection broke, or nothing was heard on it for
+  //                        request.idle; worth another try
   //   kDeadlineExceeded    not within request.limit
   //   kFailedPrecondition  the server's certificate or ours is not accepted
   //   kResourceExhausted   the answer is larger than any Kubernetes object

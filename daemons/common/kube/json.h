@@ -19,16 +19,28 @@ using LabelPatch = std::map<std::string, std::optional<std::string>>;
 
 struct Node {
   std::string name;
+  std::string uid;               // another one: deleted and created anew under the same name
   std::string resource_version;  // opaque; equal means unchanged
   Labels labels;
+  Labels annotations;
 };
 
 // kDataLoss when `body` is no node.
 absl::StatusOr<Node> ParseNode(std::string_view body);
 
-// A JSON merge patch (RFC 7386) of metadata.labels. Without resourceVersion: ours alone are set,
-// whatever happened to the others meanwhile.
-std::string MergePatch(const LabelPatch& patch);
+// What is to become of a node's labels and annotations.
+struct NodePatch {
+  LabelPatch labels;
+  LabelPatch annotations;
+};
+
+// OK for a key that gpuhost may write: "nvidia.com/" and a name as Kubernetes wants it. Else
+// kInvalidArgument.
+absl::Status CheckOurs(std::string_view key);
+
+// A JSON merge patch (RFC 7386) of metadata. Without resourceVersion: ours alone are set, whatever
+// happened to the others meanwhile. kInvalidArgument when a key is not ours.
+absl::StatusOr<std::string> MergePatch(const NodePatch& patch);
 
 // What a list of one node says: the node, unless there is none, and where to watch from.
 struct NodeList {
@@ -46,8 +58,16 @@ struct NodeEvent {
 // of type ERROR, kDataLoss for what is no event.
 absl::StatusOr<NodeEvent> ParseWatchLine(std::string_view line);
 
-// The message of a Status object, which the server sends instead of what was asked for; empty when
-// `body` is none.
-std::string ParseStatusMessage(std::string_view body);
+// `text`, or the longest beginning of it that has at most `limit` bytes and does not cut a
+// character; what is not UTF-8 is replaced first.
+std::string Bounded(std::string_view text, size_t limit);
+
+// A Status object that stands for a failure, which the server sends instead of what was asked for.
+struct Refusal {
+  int code = 0;         // as it says itself; 0: `body` is no such object
+  std::string message;  // at most 1024 bytes, as the next one
+  std::string budgets;  // what each PodDisruptionBudget that is in the way says
+};
+Refusal ParseRefusal(std::string_view body);
 
 }  // namespace gpuhost::kube

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <absl/strings/escaping.h>
+#include <absl/strings/match.h>
+#include <absl/strings/str_split.h>
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
+
+#include <cstdlib>
 
 #include "daemons/common/kube/endpoint.h"
 #include "libgpuhost/base/status.h"
@@ -72,11 +77,11 @@ class File {
   }
 
   absl::Status AddUser(const YAML::Node& user, Endpoint& endpoint) const {
-    for (const char* key : {"exec", "auth-provider", "username"}) {
+    for (const char* key : {"auth-provider", "username"}) {
       if (!Child(user, key).IsNull()) {
         return Refuse(
             "its user has '{}', which is not supported; give a client certificate, a "
-            "token or a tokenFile",
+            "token, a tokenFile or an exec plugin",
             key);
       }
     }
@@ -90,7 +95,60 @@ class File {
       GPUHOST_ASSIGN(endpoint.token,
                      fs_.ReadAttribute(file.starts_with('/') ? file : Directory() + file));
     }
+    const YAML::Node exec = Child(user, "exec");
+    return exec.IsNull() ? absl::OkStatus() : AddExec(exec, endpoint);
+  }
+
+  absl::Status AddExec(const YAML::Node& exec, Endpoint& endpoint) const {
+    ExecPlugin plugin{.api_version = Text(exec, "apiVersion"),
+                      .command = Text(exec, "command"),
+                      .wants_cluster = Text(exec, "provideClusterInfo") == "true"};
+    if (plugin.api_version != "client.authentication.k8s.io/v1" &&
+        plugin.api_version != "client.authentication.k8s.io/v1beta1") {
+      return Refuse("exec has apiVersion '{}', and client.authentication.k8s.io/v1 is needed",
+                    plugin.api_version);
+    }
+    if (Text(exec, "interactiveMode") == "Always") {
+      return Refuse("exec must talk with a person (interactiveMode Always), and there is none");
+    }
+    if (plugin.command.empty()) return Refuse("exec has no command");
+    if (!plugin.command.starts_with('/')) {
+      GPUHOST_ASSIGN(plugin.command, WholePath(plugin.command));
+    }
+    GPUHOST_TRY(AddWords(exec, plugin));
+    endpoint.exec = std::move(plugin);
     return absl::OkStatus();
+  }
+
+  // Arguments and variables.
+  absl::Status AddWords(const YAML::Node& exec, ExecPlugin& plugin) const {
+    const YAML::Node arguments = Child(exec, "args"), variables = Child(exec, "env");
+    if (!arguments.IsNull() && !arguments.IsSequence()) return Refuse("exec.args is no list");
+    for (const YAML::Node& argument : arguments) {
+      if (!argument.IsScalar()) return Refuse("exec.args has something that is no text");
+      plugin.arguments.push_back(argument.Scalar());
+    }
+    if (!variables.IsNull() && !variables.IsSequence()) return Refuse("exec.env is no list");
+    for (const YAML::Node& variable : variables) {
+      const std::string name = Text(variable, "name");
+      if (name.empty() || name.find('=') != std::string::npos) {
+        return Refuse("exec.env has an entry whose name is '{}'", name);
+      }
+      plugin.environment.push_back(name + "=" + Text(variable, "value"));
+    }
+    return absl::OkStatus();
+  }
+
+  // Of a program that is named relative to this file, or just by its name.
+  absl::StatusOr<std::string> WholePath(const std::string& command) const {
+    if (command.find('/') != std::string::npos) return Directory() + command;
+    const char* path = std::getenv("PATH");
+    for (const absl::string_view directory : absl::StrSplit(path == nullptr ? "" : path, ':')) {
+      if (!absl::StartsWith(directory, "/")) continue;
+      const std::string candidate = std::string(directory) + "/" + command;
+      if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    }
+    return Refuse("exec.command '{}' is nowhere on $PATH; give it with its whole path", command);
   }
 
  private:
@@ -101,29 +159,59 @@ class File {
   YAML::Node root_;
 };
 
-}  // namespace
+// The file with its current context.
+struct Opened {
+  File file;
+  YAML::Node context;
+};
 
-absl::StatusOr<Endpoint> LoadKubeconfig(const HostFs& own, const std::string& path) {
+absl::StatusOr<Opened> Open(const HostFs& own, const std::string& path) {
   if (!path.starts_with('/')) {
     return Error(absl::StatusCode::kInvalidArgument,
                  "use kubeconfig '{}': give one file, with its whole path", path);
   }
   GPUHOST_ASSIGN(const std::string text, own.Read(path));
+  File file(own, path, YAML::Load(text));
+  const std::string name = file.CurrentContext();
+  if (name.empty()) return file.Refuse("it has no current-context");
+  GPUHOST_ASSIGN(const YAML::Node context, file.Find("contexts", "context", name));
+  return Opened{std::move(file), context};
+}
+
+absl::StatusOr<Endpoint> ToEndpoint(const Opened& opened) {
+  const auto& [file, context] = opened;
+  GPUHOST_ASSIGN(const YAML::Node cluster,
+                 file.Find("clusters", "cluster", File::Text(context, "cluster")));
+  GPUHOST_ASSIGN(const YAML::Node user, file.Find("users", "user", File::Text(context, "user")));
+  Endpoint endpoint;
+  GPUHOST_TRY(file.AddCluster(cluster, endpoint));
+  GPUHOST_TRY(file.AddUser(user, endpoint));
+  return endpoint;
+}
+
+absl::Status NotYaml(const std::string& path, const YAML::Exception& error) {
+  return Error(absl::StatusCode::kInvalidArgument, "use kubeconfig {}: it is not YAML: {}", path,
+               error.what());
+}
+
+}  // namespace
+
+absl::StatusOr<Endpoint> LoadKubeconfig(const HostFs& own, const std::string& path) {
   try {
-    const File file(own, path, YAML::Load(text));
-    const std::string context_name = file.CurrentContext();
-    if (context_name.empty()) return file.Refuse("it has no current-context");
-    GPUHOST_ASSIGN(const YAML::Node context, file.Find("contexts", "context", context_name));
-    GPUHOST_ASSIGN(const YAML::Node cluster,
-                   file.Find("clusters", "cluster", File::Text(context, "cluster")));
-    GPUHOST_ASSIGN(const YAML::Node user, file.Find("users", "user", File::Text(context, "user")));
-    Endpoint endpoint;
-    GPUHOST_TRY(file.AddCluster(cluster, endpoint));
-    GPUHOST_TRY(file.AddUser(user, endpoint));
-    return endpoint;
+    GPUHOST_ASSIGN(const Opened opened, Open(own, path));
+    return ToEndpoint(opened);
   } catch (const YAML::Exception& error) {
-    return Error(absl::StatusCode::kInvalidArgument, "use kubeconfig {}: it is not YAML: {}", path,
-                 error.what());
+    return NotYaml(path, error);
+  }
+}
+
+absl::StatusOr<std::string> KubeconfigNamespace(const HostFs& own, const std::string& path) {
+  try {
+    GPUHOST_ASSIGN(const Opened opened, Open(own, path));
+    const std::string name = File::Text(opened.context, "namespace");
+    return name.empty() ? "default" : name;
+  } catch (const YAML::Exception& error) {
+    return NotYaml(path, error);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,17 +13,37 @@
 
 namespace gpuhost::service {
 
-absl::StatusOr<StopSignal> StopSignal::Block() {
+namespace {
+
+// Blocks the signals and makes them readable.
+absl::StatusOr<UniqueFd> Redirect(std::initializer_list<int> numbers) {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int number : numbers) sigaddset(&signals, number);
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0) {
-    return ErrnoStatus(error, "block SIGTERM");
+    return ErrnoStatus(error, "block signals");
   }
-  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC));
+  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return ErrnoStatus(errno, "signalfd");
+  return fd;
+}
+
+}  // namespace
+
+absl::StatusOr<StopSignal> StopSignal::Block() {
+  GPUHOST_ASSIGN(UniqueFd fd, Redirect({SIGTERM, SIGINT}));
   return StopSignal(std::move(fd));
+}
+
+absl::StatusOr<ReloadSignal> ReloadSignal::Block() {
+  GPUHOST_ASSIGN(UniqueFd fd, Redirect({SIGHUP}));
+  return ReloadSignal(std::move(fd));
+}
+
+void ReloadSignal::Drain() {
+  signalfd_siginfo taken{};
+  while (::read(fd_.get(), &taken, sizeof taken) == sizeof taken) {
+  }
 }
 
 std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit) {

@@ -25,6 +25,19 @@ class StopSignal {
   UniqueFd fd_;
 };
 
+// SIGHUP likewise: the configuration is to be read again.
+class ReloadSignal {
+ public:
+  static absl::StatusOr<ReloadSignal> Block();
+  int fd() const { return fd_.get(); }
+  // Takes what has come.
+  void Drain();
+
+ private:
+  explicit ReloadSignal(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
 // Waits until one of `fds` is readable or `limit` has passed (no limit: for ever). Tells for each
 // of them whether it is readable.
 std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit);

@@ -11,11 +11,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::string_view kDirectory = "/run/nvidia/gpuhost";
 constexpr int kSchema = 1;
 
 std::string PathOf(std::string_view daemon) {
-  return fmt::format("{}/{}.json", kDirectory, daemon);
+  return fmt::format("{}/{}.json", kStatusDirectory, daemon);
 }
 
 std::string UtcNow() {
@@ -50,7 +49,7 @@ DeviceStatus ToDevice(const ordered_json& json) {
 }  // namespace
 
 absl::Status Publish(HostFs& fs, StatusDocument document) {
-  GPUHOST_TRY(fs.MakeDirectories(kDirectory));
+  GPUHOST_TRY(fs.MakeDirectories(kStatusDirectory));
   const auto earlier = ReadStatusDocument(fs, document.daemon);
   const uint64_t generation = earlier.ok() ? earlier->generation + 1 : 1;
   ordered_json devices = ordered_json::array();

@@ -9,11 +9,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libgpuhost/base/host_fs.h"
 
 namespace gpuhost::service {
+
+// Where the documents are.
+inline constexpr std::string_view kStatusDirectory = "/run/nvidia/gpuhost";
 
 struct DeviceStatus {
   std::string bdf;

@@ -19,6 +19,17 @@ guest() {
   rest=$(kubectl logs one | xargs)
   expect "each GPU has one pod" "41 42 43" "$(tr ' ' '\n' <<<"$got $rest" | grep -v vfio | sort | xargs)"
 
+  has() { gpuhostctl devices | grep -q "nvidia.com/pgpu=.* default/$1/main"; }
+  eventually "the plugin knows which pods have them" has two
+  expect "each GPU is told with its pod" 3 "$(gpuhostctl devices | grep -c ' default/.*/main')"
+  kill -9 $plugin
+  wait $plugin || true
+  sandbox-device-plugin &
+  plugin=$!
+  eventually "a new plugin finds the pods that run" has one
+  eventually "and all GPUs are allocatable" allocatable_is pgpu 3
+  expect "the pod goes on" Running "$(kubectl get pod two -o 'jsonpath={.status.phase}')"
+
   cluster-part stop kubelet
   expect "the plugin lives on" yes "$(kill -0 $plugin && echo yes)"
   cluster-part start kubelet

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# One firmware that does not answer: nothing is reset, nothing stays armed.
-node='--gpus 2 --fault 1:rpc-silent --boot-ms 300'
+# One firmware does not answer, one has its knobs locked: nothing is reset, nothing stays armed, both
+# are named at once.
+node='--gpus 3 --fault 1:rpc-silent --fault 2:knob-locked --boot-ms 300'
 guest() {
   vfio-manage bind --all
   fails 3 switch on
-  expect_text "named" "$(bdf 1).*FSP did not answer" "$output"
-  expect "both still off" "off off" "$(modes)"
-  expect_text "the other is not armed" '"pending": "off"' "$(gpuhostctl status --ask-firmware --json)"
+  expect_text "the silent one" "bdf=$(bdf 1) .*FSP did not answer" "$output"
+  expect_text "the locked one" "bdf=$(bdf 2) .*is locked against changes from the host; .*BMC" "$output"
+  expect "all still off" "off off off" "$(modes)"
+  expect "none is armed" 2 "$(gpuhostctl status --ask-firmware --json | grep -c '"pending": "off"')"
 }

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "libgpuhost/base/status.h"
-#include "test/fake/other_daemon.h"
+#include "test/fake/other_process.h"
 #include "test/fake/temp_root.h"
 
 using namespace gpuhost;
@@ -13,7 +13,7 @@ TEST_CASE("one instance of a daemon per node, and its death is seen") {
   fake::TempRoot root;
   HostFs fs(root.path());
   CHECK_FALSE(service::IsAlive(fs, "cc-manager"));
-  fake::OtherDaemon other(fs, "cc-manager");
+  fake::OtherProcess other(fs, "cc-manager");
   CHECK(service::IsAlive(fs, "cc-manager"));
   CHECK_FALSE(service::IsAlive(fs, "vfio-manager"));
   const auto refused = service::Instance::Claim(fs, "cc-manager");

@@ -8,6 +8,7 @@
 #include "test/apiserver/scripted_api_server.h"
 
 using namespace gpuhost;
+using apiserver::Fault;
 using Catch::Matchers::Contains;
 
 namespace {
@@ -28,9 +29,10 @@ TEST_CASE("labels are read, set and removed, and no others touched") {
   REQUIRE(before.ok());
   CHECK(before->labels == kube::Labels{{"nvidia.com/cc.mode", "on"}, {"zone", "a"}});
 
-  const auto after = world.client.PatchNodeLabels("n", {{"a", "1"}, {"zone", {}}, {"b", ""}});
+  const auto after = world.client.PatchNodeLabels(
+      "n", {{"nvidia.com/a", "1"}, {"nvidia.com/cc.mode", {}}, {"nvidia.com/b", ""}});
   REQUIRE(after.ok());
-  CHECK(after->labels == kube::Labels{{"nvidia.com/cc.mode", "on"}, {"a", "1"}, {"b", ""}});
+  CHECK(after->labels == kube::Labels{{"zone", "a"}, {"nvidia.com/a", "1"}, {"nvidia.com/b", ""}});
   CHECK(after->labels == world.server.LabelsOf("n"));
   CHECK(after->resource_version != before->resource_version);
 }
@@ -42,7 +44,7 @@ TEST_CASE("each refusal has its code and says what is to be done") {
   CHECK(absl::IsInvalidArgument(world.client.GetNode("").status()));
 
   kube::Client stranger(world.http, [&] { return world.server.stranger(); });
-  const auto denied = stranger.PatchNodeLabels("n", {{"a", "1"}}).status();
+  const auto denied = stranger.PatchNodeLabels("n", {{"nvidia.com/a", "1"}}).status();
   CHECK(absl::IsPermissionDenied(denied));
   CHECK_THAT(Text(denied), Contains("cannot patch resource \"nodes\"") && Contains("grant"));
 
@@ -72,6 +74,104 @@ TEST_CASE("a rotated token is used with the next request") {
   world.server.RenewToken();
   CHECK(absl::IsUnauthenticated(with_old.GetNode("n").status()));
   CHECK(world.client.GetNode("n").ok());
+}
+
+TEST_CASE("a token that is refused is read again, and the request sent again if it is another") {
+  World world;
+  kube::Endpoint kept = world.server.admin();
+  int refused = 0;
+  kube::Client client(
+      world.http, [&] { return kept; },
+      [&] {
+        ++refused;
+        kept = world.server.admin();
+      });
+  CHECK(client.GetNode("n").ok());
+  CHECK(refused == 0);
+  world.server.RenewToken();
+  CHECK(client.GetNode("n").ok());
+  CHECK(refused == 1);
+  CHECK(world.server.requests().size() == 3);
+  // The same token once more: it is not the token.
+  world.server.Refuse(1, 401);
+  CHECK(absl::IsUnauthenticated(client.GetNode("n").status()));
+  CHECK(world.server.requests().size() == 4);
+}
+
+TEST_CASE("labels and annotations change in one patch, and only keys of ours") {
+  World world;
+  const auto node = world.client.PatchNode(
+      "n",
+      {.labels = {{"nvidia.com/a", "1"}}, .annotations = {{"nvidia.com/why", "a = b; \"c\""}}});
+  REQUIRE(node.ok());
+  CHECK(node->annotations == kube::Labels{{"nvidia.com/why", "a = b; \"c\""}});
+  CHECK(world.server.AnnotationsOf("n") == node->annotations);
+  REQUIRE(world.server.patches().size() == 1);
+  CHECK(world.server.patches()[0].body.find("resourceVersion") == std::string::npos);
+  CHECK(
+      world.client.PatchNode("n", {.annotations = {{"nvidia.com/why", {}}}})->annotations.empty());
+
+  const size_t before = world.server.requests().size();
+  for (const char* key :
+       {"", "zone", "nvidia.com", "nvidia.com/", "nvidia.com/a/b", "nvidia.com/-a",
+        "nvidia.com.evil/a", "Nvidia.com/a", "nvidia.com/a\n", "nvidia.com/\xff"}) {
+    CAPTURE(key);
+    CHECK(absl::IsInvalidArgument(world.client.PatchNodeLabels("n", {{key, "1"}}).status()));
+    CHECK(absl::IsInvalidArgument(
+        world.client.PatchNode("n", {.annotations = {{key, "1"}}}).status()));
+  }
+  CHECK(!world.client.PatchNodeLabels("n", {{"nvidia.com/" + std::string(64, 'a'), ""}}).ok());
+  CHECK(world.server.requests().size() == before);
+}
+
+TEST_CASE("a value that is not UTF-8, or no label's, is refused and changes nothing") {
+  World world;
+  for (const auto& value : {std::string("\xff\xfe"), std::string("a b"), std::string(64, 'a'),
+                            std::string("a\0b", 3), std::string("\"}}")}) {
+    CAPTURE(value);
+    CHECK(!world.client.PatchNodeLabels("n", {{"nvidia.com/a", value}}).ok());
+  }
+  CHECK(!world.server.LabelsOf("n").contains("nvidia.com/a"));
+}
+
+TEST_CASE("answers without an end and silence have an end here") {
+  World world;
+  world.server.AddFault({.kind = Fault::Kind::kEndless, .times = 2});
+  CHECK(absl::IsResourceExhausted(world.client.GetNode("n").status()));
+  const auto ignore = [](const kube::NodeEvent&) { return absl::OkStatus(); };
+  const auto watch = world.client.WatchNode("n", "1", std::chrono::seconds(300), ignore);
+  CHECK(absl::IsResourceExhausted(watch));
+  CHECK_THAT(Text(watch), Contains("line of the watch"));
+
+  world.server.AddFault({.kind = Fault::Kind::kHang});
+  const auto silent = world.http.Send(
+      world.server.admin(), {.path = "/api/v1/nodes/n", .idle = std::chrono::milliseconds(200)});
+  CHECK(absl::IsUnavailable(silent.status()));
+  CHECK_THAT(Text(silent.status()), Contains("said nothing"));
+  world.server.Release();
+}
+
+TEST_CASE("a refusal of any size and shape makes a text of bounded size") {
+  World world;
+  const std::string huge(1 << 20, 'x');
+  world.server.AddFault({.code = 500, .text = huge});
+  CHECK(Text(world.client.GetNode("n").status()).size() < 2000);
+  for (const char* body : {"", "[]", "\"x\"", "{\"kind\":\"Status\",\"details\":[1]}", "\xff",
+                           R"({"kind":"Status","details":{"causes":[1,{"reason":1}]}})"}) {
+    CAPTURE(body);
+    world.server.AddFault({.kind = Fault::Kind::kText, .code = 429, .text = body});
+    CHECK(absl::IsUnavailable(world.client.GetNode("n").status()));
+  }
+}
+
+TEST_CASE("an outage ends for a client that asks again") {
+  World world;
+  for (const auto outage : {apiserver::Outage::kCut, apiserver::Outage::kRefused}) {
+    world.server.SetOutage(outage);
+    CHECK(absl::IsUnavailable(world.client.GetNode("n").status()));
+    world.server.SetOutage(apiserver::Outage::kNone);
+    CHECK(world.client.GetNode("n").ok());
+  }
 }
 
 TEST_CASE("the server must prove who it is") {

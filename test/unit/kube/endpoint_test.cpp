@@ -72,6 +72,20 @@ TEST_CASE("a kubeconfig gives its current context") {
   CHECK(endpoint->token == "from a file");
 }
 
+TEST_CASE("the own namespace is that of the pod, or of the kubeconfig's context") {
+  fake::TempRoot root;
+  const HostFs own(root.path());
+  CHECK(absl::IsNotFound(kube::OwnNamespace(own, {.service_host = "h"}).status()));
+  root.File(std::string(kAccount) + "namespace", "gpu-operator");
+  CHECK(*kube::OwnNamespace(own, {.service_host = "h"}) == "gpu-operator");
+  root.File("/k", "current-context: x\ncontexts: [{name: x, context: {namespace: mine}}]");
+  CHECK(*kube::OwnNamespace(own, {.kubeconfig = "/k"}) == "mine");
+  root.File("/k", "current-context: x\ncontexts: [{name: x, context: {}}]");
+  CHECK(*kube::OwnNamespace(own, {.kubeconfig = "/k"}) == "default");
+  root.File("/k", "{[");
+  CHECK(absl::IsInvalidArgument(kube::OwnNamespace(own, {.kubeconfig = "/k"}).status()));
+}
+
 TEST_CASE("a kubeconfig that cannot be used is refused with the reason") {
   const auto refusal = [](const std::string& content) { return Text(Load(content).status()); };
   const auto contains = [](const std::string& text) { return Catch::Matchers::Contains(text); };
@@ -89,7 +103,7 @@ TEST_CASE("a kubeconfig that cannot be used is refused with the reason") {
              contains("/etc/gpuhost/gone"));
   CHECK_THAT(refusal(Kubeconfig("server: 'https://h', certificate-authority-data: '?'", "")),
              contains("not base64"));
-  CHECK_THAT(refusal(Kubeconfig(kServer, "exec: {command: aws}")), contains("'exec'"));
+  CHECK_THAT(refusal(Kubeconfig(kServer, "auth-provider: {name: x}")), contains("'auth-provider'"));
   CHECK_THAT(refusal(Kubeconfig(kServer, "username: x, password: y")), contains("'username'"));
   CHECK_THAT(refusal(Kubeconfig(kServer, "client-key-data: S0VZ")), contains("go together"));
   CHECK(absl::IsInvalidArgument(kube::LoadKubeconfig(HostFs(), "relative").status()));

@@ -50,7 +50,9 @@ class Following {
  private:
   void OnNode(const std::optional<kube::Node>& node) {
     const std::lock_guard lock(mutex_);
-    last_ = !node ? "absent" : node->labels.contains("x") ? node->labels.at("x") : "";
+    last_ = !node                                   ? "absent"
+            : node->labels.contains("nvidia.com/x") ? node->labels.at("nvidia.com/x")
+                                                    : "";
     changed_.notify_all();
   }
   void OnError(const absl::Status& status) {
@@ -77,11 +79,11 @@ class Following {
 };
 
 struct World {
-  World() { server.AddNode("n", {{"x", "1"}}); }
+  World() { server.AddNode("n", {{"nvidia.com/x", "1"}}); }
   void Set(const std::string& value) {
     kube::CurlClient http;
     kube::Client client(http, [this] { return server.admin(); });
-    REQUIRE(client.PatchNodeLabels("n", {{"x", value}}).ok());
+    REQUIRE(client.PatchNodeLabels("n", {{"nvidia.com/x", value}}).ok());
   }
   size_t Lists() const {
     size_t count = 0;
@@ -113,7 +115,7 @@ TEST_CASE("changes of the node arrive, also its end and its return") {
   CHECK(following.Sees("2"));
   world.server.DeleteNode("n");
   CHECK(following.Sees("absent"));
-  world.server.AddNode("n", {{"x", "3"}});
+  world.server.AddNode("n", {{"nvidia.com/x", "3"}});
   CHECK(following.Sees("3"));
   CHECK(world.Lists() == 1);
 }

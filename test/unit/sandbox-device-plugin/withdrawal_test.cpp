@@ -9,7 +9,7 @@
 #include "daemons/sandbox-device-plugin/plugin.h"
 #include "test/fake/fake_clock.h"
 #include "test/fake/fake_kernel.h"
-#include "test/fake/other_daemon.h"
+#include "test/fake/other_process.h"
 #include "test/kubelet/pod_resources.h"
 #include "test/kubelet/stand_in.h"
 
@@ -77,7 +77,7 @@ struct Bench {
   fake::TempRoot root;
   fake::FakeKernel kernel{root};
   fake::FakeClock clock;
-  fake::OtherDaemon cc_manager{kernel, "cc-manager"};
+  fake::OtherProcess cc_manager{kernel, "cc-manager"};
   std::unique_ptr<kubelet::StandIn> kubelet;
   std::unique_ptr<kubelet::PodResources> pods;
   service::DirectoryWatch watch = *service::DirectoryWatch::Open();
@@ -174,7 +174,7 @@ TEST_CASE("a cc-manager that died in a change is waited for one minute") {
   CHECK(bench.States() == "offered offered");
   CHECK(bench.Answer().transition.empty());
 
-  const fake::OtherDaemon again(bench.kernel, "cc-manager");  // and its document is still there
+  const fake::OtherProcess again(bench.kernel, "cc-manager");  // and its document is still there
   bench.plugin.Reconcile();
   CHECK(bench.States() == "withheld withheld");
 }

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "daemons/cc-manager/our_node.h"
+#include "daemons/cc-manager/wakeup.h"
+#include "daemons/common/service/directory_watch.h"
+#include "daemons/common/service/signals.h"
+#include "libgpuhost/pci/monitor.h"
+
+namespace gpuhost::cc_manager {
+
+// What wakes the program: signals, its node in Kubernetes, PCI devices, status documents of others.
+class FdWakeup : public Wakeup {
+ public:
+  // Blocks SIGTERM, SIGINT and SIGHUP; call before the first thread starts. `directory`: where
+  // status documents are, as this process names it.
+  static absl::StatusOr<std::unique_ptr<FdWakeup>> Open(std::string directory);
+  // From now on also changes of the node; it must outlive this.
+  void Watch(OurNode& node) { node_ = &node; }
+
+  Woken Wait(std::optional<Duration> limit) override;
+  // How long the program has not been waiting for anything; may be asked by other threads. A change
+  // takes minutes at worst.
+  Duration Busy() const;
+
+ private:
+  FdWakeup(service::StopSignal stop, service::ReloadSignal reload, pci::Monitor devices,
+           service::DirectoryWatch documents, std::string directory)
+      : stop_(std::move(stop)),
+        reload_(std::move(reload)),
+        devices_(std::move(devices)),
+        documents_(std::move(documents)),
+        directory_(std::move(directory)) {}
+
+  service::StopSignal stop_;
+  service::ReloadSignal reload_;
+  pci::Monitor devices_;
+  service::DirectoryWatch documents_;
+  std::string directory_;
+  OurNode* node_ = nullptr;
+  std::atomic<TimePoint> busy_since_ = TimePoint::max();  // max: waiting
+};
+
+}  // namespace gpuhost::cc_manager

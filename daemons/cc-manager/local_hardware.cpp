@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/cc-manager/local_hardware.h"
+
+#include <algorithm>
+
+#include "daemons/cc-manager/flight.h"
+#include "daemons/common/service/log.h"
+#include "libgpuhost/base/parallel.h"
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/cc/knobs.h"
+#include "libgpuhost/gpu/session.h"
+#include "libgpuhost/pci/scan.h"
+#include "libgpuhost/vfio/holders.h"
+
+namespace gpuhost::cc_manager {
+namespace {
+
+std::map<pci::Bdf, std::string> HoldersOf(const HostFs& fs, std::span<const cc::Observation> seen) {
+  std::vector<pci::Device> devices;
+  for (const cc::Observation& one : seen) devices.push_back(one.device);
+  std::map<pci::Bdf, std::string> holders;
+  for (const auto& [bdf, list] : vfio::FindHolders(fs, devices)) {
+    holders[bdf] = vfio::ToString(list);
+  }
+  return holders;
+}
+
+// Nobody else talks to its firmware, and it has one that answers.
+bool MayAsk(const cc::Observation& seen) {
+  const bool held = seen.device.driver && !seen.device.BoundToVfio();
+  const bool operated = seen.chip != nullptr && seen.chip->layout != nullptr;
+  return operated && seen.in_use_by.empty() && !held &&
+         (seen.state.ok() || cc::IsTransient(seen.state.status()));
+}
+
+void AskFirmware(const gpu::Host& host, const cc::Observation& seen, DeviceView& view) {
+  const auto ask = [&]() -> absl::StatusOr<cc::State> {
+    GPUHOST_ASSIGN(const auto session, gpu::Session::Open(host, seen.device));
+    return cc::ReadPending(session->firmware());
+  };
+  if (const auto pending = ask(); pending.ok()) {
+    view.pending = *pending;
+  } else {
+    view.error = Text(pending.status());
+  }
+}
+
+// One without modes is settled where it need not have any.
+bool IsSettled(const cc::Observation& seen, const DeviceView& view, cc::Mode mode) {
+  if (seen.chip == nullptr || seen.chip->layout == nullptr) return !cc::TakesPart(seen, mode);
+  return view.state == cc::StateOf(mode, seen.chip->architecture) &&
+         (!view.pending || view.pending == view.state);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host) {
+  GPUHOST_ASSIGN(std::vector<pci::Device> devices, pci::ScanNvidia(host.fs));
+  std::erase_if(devices, [](const pci::Device& device) {
+    return device.kind() == pci::Kind::kCompanion || device.is_virtual_function;
+  });
+  std::vector<cc::Observation> seen(devices.size());
+  InParallel(devices.size(), [&](size_t i) { seen[i] = cc::Observe(host, devices[i]); });
+  const auto holders = HoldersOf(host.fs, seen);
+  for (cc::Observation& one : seen) {
+    const auto holder = holders.find(one.device.bdf);
+    if (holder != holders.end()) one.in_use_by = holder->second;
+  }
+  return seen;
+}
+
+absl::StatusOr<LocalHardware::Observations> LocalHardware::Observe() {
+  GPUHOST_ASSIGN(Observations seen, ObserveNode(host_));
+  std::map<pci::Bdf, cc::State> last;
+  for (const cc::Observation& one : seen) {
+    const pci::Bdf& bdf = one.device.bdf;
+    if (one.state.ok()) {
+      last[bdf] = *one.state;
+    } else if (cc::IsTransient(one.state.status()) && last_.contains(bdf)) {
+      last[bdf] = last_[bdf];
+    }
+  }
+  last_ = std::move(last);
+  return seen;
+}
+
+absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
+  const auto seen = Observe();
+  if (!seen.ok()) return Survey{.admission = seen.status()};
+  Survey survey{.admission = cc::Admit(*seen, mode, {})};
+  survey.busy = !survey.admission.ok() && cc::Admit(*seen, mode, {.force = true}).ok();
+  for (const cc::Observation& one : *seen) {
+    DeviceView view{.bdf = one.device.bdf, .in_use_by = one.in_use_by};
+    if (const auto last = last_.find(view.bdf); last != last_.end()) {
+      view.state = last->second;
+    } else {
+      view.error = Text(one.state.status());
+    }
+    survey.devices.push_back(std::move(view));
+  }
+  if (change_ != nullptr) {  // which holds the devices
+    for (const cc::DeviceResult& result : change_->outcome().devices) {
+      const auto view = std::ranges::find(survey.devices, result.bdf, &DeviceView::bdf);
+      if (view != survey.devices.end()) view->pending = result.pending;
+    }
+  } else if (ask_firmware) {
+    InParallel(seen->size(), [&](size_t i) {
+      if (MayAsk((*seen)[i])) AskFirmware(host_, (*seen)[i], survey.devices[i]);
+    });
+  }
+  survey.settled = !absl::IsNotFound(survey.admission);
+  for (size_t i = 0; i < seen->size(); ++i) {
+    survey.settled = survey.settled && IsSettled((*seen)[i], survey.devices[i], mode);
+  }
+  return survey;
+}
+
+absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode, bool force) {
+  if (change_ != nullptr) {
+    return Progress{.status = absl::FailedPreconditionError(
+                        "a change is armed already; end it by disarm or reset")};
+  }
+  auto seen = Observe();
+  if (!seen.ok()) return Progress{.status = seen.status()};
+  seen_ = *std::move(seen);
+  force_ = force;
+  if (absl::Status admitted = cc::Admit(seen_, mode, {.force = force}); !admitted.ok()) {
+    Progress progress{.status = std::move(admitted)};
+    for (const cc::Observation& one : seen_) {
+      const auto state = one.state.ok() ? std::optional(*one.state) : std::nullopt;
+      progress.devices.push_back({.bdf = one.device.bdf,
+                                  .state = state,
+                                  .error = Text(one.state.status()),
+                                  .in_use_by = one.in_use_by});
+    }
+    return progress;
+  }
+  change_ = std::make_unique<cc::Change>(host_, seen_, mode);
+  const bool armed = change_->Open().ok() && change_->Arm().ok();
+  return armed ? ProgressOf(change_->outcome()) : Finish();
+}
+
+absl::StatusOr<Progress> LocalHardware::Disarm() {
+  if (change_ == nullptr) {
+    return Progress{.status = absl::FailedPreconditionError("nothing is armed")};
+  }
+  change_->Disarm("not switched: the change was given up").IgnoreError();
+  return Finish();
+}
+
+absl::StatusOr<Progress> LocalHardware::Reset() {
+  if (change_ == nullptr) {
+    return Progress{.status = absl::FailedPreconditionError("nothing is armed")};
+  }
+  if (const absl::Status grabbed = Grabbed(); !grabbed.ok()) {
+    change_->Disarm("not switched: a GPU is in use").IgnoreError();
+    Progress progress = Finish();
+    progress.status = grabbed;
+    return progress;
+  }
+  change_->ResetAndVerify().IgnoreError();
+  return Finish();
+}
+
+// Whether somebody has taken a device since it was admitted that is to be reset.
+absl::Status LocalHardware::Grabbed() const {
+  if (force_) return absl::OkStatus();
+  const auto holders = HoldersOf(host_.fs, seen_);
+  std::string text;
+  for (const cc::DeviceResult& result : change_->outcome().devices) {
+    if (!result.reset) continue;
+    const auto now = pci::ReadDevice(host_.fs, result.bdf);
+    const bool taken = now.ok() && now->driver && !now->BoundToVfio();
+    const auto holder = holders.find(result.bdf);
+    if (holder == holders.end() && !taken) continue;
+    text += fmt::format("{}{}: {} since it was armed; end that first", text.empty() ? "" : "; ",
+                        result.bdf,
+                        taken ? "held by driver " + *now->driver : "in use by " + holder->second);
+  }
+  return text.empty() ? absl::OkStatus() : absl::FailedPreconditionError(text);
+}
+
+Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
+  Progress progress{.status = outcome.status,
+                    .open = outcome.timing.open,
+                    .arm = outcome.timing.arm,
+                    .reset = outcome.timing.reset};
+  const auto holders = HoldersOf(host_.fs, seen_);
+  for (const cc::DeviceResult& result : outcome.devices) {
+    const auto holder = holders.find(result.bdf);
+    const bool under_way = change_ != nullptr;
+    progress.devices.push_back({.bdf = result.bdf,
+                                .state = under_way ? result.before : result.after,
+                                .pending = result.pending,
+                                .error = Text(result.status),
+                                .in_use_by = holder == holders.end() ? "" : holder->second,
+                                .reset = result.reset && !under_way});
+  }
+  return progress;
+}
+
+Progress LocalHardware::Finish() {
+  const cc::Outcome outcome = change_->outcome();
+  change_.reset();  // lets go of the devices
+  if (!outcome.status.ok()) RecordFlight(host_, seen_, outcome);
+  for (const cc::DeviceResult& result : outcome.devices) {
+    last_.erase(result.bdf);
+    if (result.after) last_[result.bdf] = *result.after;
+  }
+  return ProgressOf(outcome);
+}
+
+}  // namespace gpuhost::cc_manager

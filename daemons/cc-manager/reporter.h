@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <string>
+
+#include "daemons/cc-manager/our_node.h"
+#include "daemons/cc-manager/settings.h"
+#include "daemons/cc-manager/stand.h"
+#include "daemons/common/service/metrics.h"
+#include "libgpuhost/base/host_fs.h"
+
+namespace gpuhost::cc_manager {
+
+// Tells where the node stands: those on the node at once, the cluster as soon as it listens.
+class Reporter {
+ public:
+  // `node`: nullptr without Kubernetes.
+  Reporter(HostFs& fs, OurNode* node, service::Metrics& metrics, const Settings& settings);
+
+  // On the node: status document, readiness file, service manager, metrics, and the log and an
+  // event for what is news. Nothing when all of it has been told.
+  void Announce(const Stand& stand);
+
+  // In the cluster: labels and annotation, compared with those of now, so it may be called at any
+  // time. An error asks for another try.
+  absl::Status Show(const Stand& stand);
+
+  // A change has ended well or not; `seconds` since it began.
+  void CountChange(const Stand& stand, std::optional<cc::State> from, const Progress& progress,
+                   double seconds);
+
+ private:
+  void Publish(const Stand& stand);
+  void KeepReadinessFile(const Stand& stand);
+  void LogNews(const Stand& stand);
+  void Measure(const Stand& stand);
+
+  HostFs& fs_;
+  OurNode* node_;
+  service::Metrics& metrics_;
+  const Settings& settings_;
+  Stand told_;
+  bool healed_ = false;  // empty deploy labels of older versions are gone
+};
+
+}  // namespace gpuhost::cc_manager

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/cc-manager/users.h"
+
+#include <algorithm>
+#include <set>
+
+#include "daemons/cc-manager/operands.h"
+
+namespace gpuhost::cc_manager {
+namespace {
+
+bool HoldsDevices(const kube::Pod& pod) {
+  return !pod.finished() && !IsPausedOperand(pod.labels) &&
+         std::ranges::any_of(pod.gpus, [](const auto& resource) { return resource.second > 0; });
+}
+
+// "namespace/pod" of "namespace/pod/container".
+std::string WithoutContainer(const std::string& user) { return user.substr(0, user.rfind('/')); }
+
+}  // namespace
+
+Users FindUsers(std::span<const DeviceView> devices,
+                const std::optional<service::StatusDocument>& plugin,
+                std::span<const kube::Pod> pods) {
+  Users users;
+  std::set<std::string> names;
+  for (const kube::Pod& pod : pods) {
+    if (!HoldsDevices(pod)) continue;
+    names.insert(fmt::format("pod {}/{}", pod.name_space, pod.name));
+    users.pods.push_back(pod);
+  }
+  if (plugin) {
+    for (const service::DeviceStatus& device : plugin->devices) {
+      for (const std::string& user : device.users) names.insert("pod " + WithoutContainer(user));
+    }
+  }
+  for (const DeviceView& device : devices) {
+    if (!device.in_use_by.empty()) names.insert(device.in_use_by);
+  }
+  users.text = fmt::format("{}", fmt::join(names, ", "));
+  return users;
+}
+
+}  // namespace gpuhost::cc_manager

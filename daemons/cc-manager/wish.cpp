@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/cc-manager/wish.h"
+
+#include "daemons/cc-manager/config.h"
+#include "daemons/common/service/log.h"
+#include "daemons/common/service/notify.h"
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/cc/host.h"
+
+namespace gpuhost::cc_manager {
+namespace {
+
+using service::Level;
+using service::Log;
+
+// A host without confidential VMs has no use for any mode but off. A label may still ask for one.
+absl::StatusOr<cc::Mode> Fallback(const HostFs& host, const Options& options) {
+  const bool off = options.mode.ok() && *options.mode == cc::Mode::kOff;
+  if (options.standalone || off || cc::FindTee(host) != cc::Tee::kNone) return options.mode;
+  Log(Level::kWarning, "no SEV-SNP and no TDX on this host: without label its mode is off",
+      {{"default", options.mode.ok() ? cc::ToString(*options.mode) : "invalid"}});
+  return cc::Mode::kOff;
+}
+
+}  // namespace
+
+Wish::Wish(const HostFs& fs, Options& options, OurNode* node)
+    : options_(options), node_(node), fallback_(Fallback(fs, options)) {}
+
+absl::StatusOr<cc::Mode> Wish::Mode() {
+  if (node_ == nullptr) return fallback_;
+  GPUHOST_ASSIGN(const kube::Node node, node_->Seen());
+  return WantedMode(node.labels, fallback_);
+}
+
+void Wish::Reload() {
+  if (options_.config_path.empty()) {
+    Log(Level::kInfo, "no configuration file, nothing to read again");
+    return;
+  }
+  const auto config = ReadConfig(HostFs(), options_.config_path);
+  if (!config.ok()) {
+    Log(Level::kError, "configuration not taken, going on with the former one",
+        {{"error", config.status()}});
+    return;
+  }
+  if (config->mode) fallback_ = *config->mode;
+  if (config->policy) options_.settings.policy = *config->policy;
+  Log(Level::kInfo, "configuration read again",
+      {{"mode", fallback_.ok() ? cc::ToString(*fallback_) : "invalid"}});
+}
+
+}  // namespace gpuhost::cc_manager

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libgpuhost/base/command.h"
+
+#include <fcntl.h>
+#include <fmt/ranges.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/base/unique_fd.h"
+
+namespace gpuhost {
+namespace {
+
+constexpr int kNotThere = 127, kNotAllowed = 126;  // as shells say it
+constexpr size_t kLongestComplaint = 1024;
+
+struct Pipe {
+  static absl::StatusOr<Pipe> Make() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  }
+  UniqueFd read, write;
+};
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Runs in the child until execve takes over: async-signal-safe calls only.
+[[noreturn]] void Execute(const char* path, char* const* arguments, char* const* environment,
+                          int output, int complaints) {
+  ::setsid();
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  const bool ready = ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 &&
+                     ::dup2(complaints, STDERR_FILENO) >= 0;
+  if (ready) ::execve(path, arguments, environment);
+  ::_exit(errno == ENOENT ? kNotThere : kNotAllowed);
+}
+
+// The child with all that it has started; ends them when it goes out of scope.
+class Session {
+ public:
+  explicit Session(pid_t leader) : leader_(leader) {}
+  ~Session() { End(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Its wait status. The leader is not yet reaped when the others are killed, so that its number
+  // still stands for them.
+  int End() {
+    if (leader_ < 0) return status_;
+    ::kill(-leader_, SIGKILL);
+    ::kill(leader_, SIGKILL);  // it may not have had time for setsid
+    while (::waitpid(leader_, &status_, 0) < 0 && errno == EINTR) {
+    }
+    leader_ = -1;
+    return status_;
+  }
+  // Waits for the leader to end by itself; false when it has not by `deadline`.
+  bool Await(TimePoint deadline) const {
+    SystemClock clock;
+    while (true) {
+      siginfo_t info{};
+      if (::waitid(P_PID, static_cast<id_t>(leader_), &info, WEXITED | WNOWAIT | WNOHANG) != 0 ||
+          info.si_pid != 0) {
+        return true;
+      }
+      if (clock.Now() >= deadline) return false;
+      clock.SleepFor(std::chrono::milliseconds(2));
+    }
+  }
+
+ private:
+  pid_t leader_;
+  int status_ = 0;
+};
+
+// Reads once; false at the end of the stream.
+bool ReadInto(std::string& text, int fd) {
+  char buffer[4096];
+  const ssize_t got = ::read(fd, buffer, sizeof buffer);
+  if (got > 0) text.append(buffer, static_cast<size_t>(got));
+  return got > 0 || (got < 0 && errno == EINTR);
+}
+
+// Reads both streams until they end.
+absl::Status Collect(UniqueFd& output_fd, UniqueFd& complaints_fd, TimePoint deadline,
+                     size_t longest, std::string& output, std::string& complaints) {
+  SystemClock clock;
+  while (output_fd || complaints_fd) {
+    pollfd waiting[] = {{.fd = output_fd.get(), .events = POLLIN, .revents = 0},
+                        {.fd = complaints_fd.get(), .events = POLLIN, .revents = 0}};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.Now()).count();
+    if (left <= 0) return absl::DeadlineExceededError("");
+    ::poll(waiting, 2, static_cast<int>(std::min<int64_t>(left, INT32_MAX)));
+    if (waiting[0].revents != 0 && !ReadInto(output, output_fd.get())) output_fd.Reset();
+    if (waiting[1].revents != 0 && !ReadInto(complaints, complaints_fd.get())) {
+      complaints_fd.Reset();
+    }
+    if (output.size() > longest) return absl::ResourceExhaustedError("");
+    if (complaints.size() > kLongestComplaint) {
+      complaints.erase(0, complaints.size() - kLongestComplaint);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> OutputOf(Duration limit, const Command& command) {
+  const TimePoint deadline = SystemClock().Now() + limit;
+  std::vector<std::string> words{command.path};
+  words.insert(words.end(), command.arguments.begin(), command.arguments.end());
+  const std::string what = fmt::format("run {}", fmt::join(words, " "));
+  const std::vector<char*> arguments = Pointers(words), environment = Pointers(command.environment);
+
+  GPUHOST_ASSIGN(Pipe out, Pipe::Make());
+  GPUHOST_ASSIGN(Pipe err, Pipe::Make());
+  const pid_t child = ::fork();
+  if (child < 0) return ErrnoStatus(errno, "fork");
+  if (child == 0) {
+    Execute(command.path.c_str(), arguments.data(), environment.data(), out.write.get(),
+            err.write.get());
+  }
+  Session session(child);
+  out.write.Reset();
+  err.write.Reset();
+
+  std::string output, complaints;
+  const absl::Status read =
+      Collect(out.read, err.read, deadline, command.longest_output, output, complaints);
+  if (absl::IsResourceExhausted(read)) {
+    return Error(read.code(), "{}: it prints more than {} bytes", what, command.longest_output);
+  }
+  if (!read.ok() || !session.Await(deadline)) {
+    return Error(absl::StatusCode::kDeadlineExceeded, "{}: not done after {:.0f} s", what,
+                 Seconds(limit));
+  }
+  const int status = session.End();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return output;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotThere && complaints.empty()) {
+    return Error(absl::StatusCode::kNotFound, "{}: no such program", what);
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAllowed && complaints.empty()) {
+    return Error(absl::StatusCode::kPermissionDenied, "{}: it may not be run", what);
+  }
+  while (complaints.ends_with('\n')) complaints.pop_back();
+  return Error(absl::StatusCode::kUnknown, "{}: {}", what,
+               complaints.empty() ? "it failed without a word" : complaints);
+}
+
+}  // namespace gpuhost

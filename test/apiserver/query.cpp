@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/apiserver/query.h"
+
+#include <regex>
+
+namespace gpuhost::apiserver {
+
+std::string Query::Selected(const std::string& key) const {
+  const std::string selector = Parameter("fieldSelector");
+  return selector.starts_with(key + "=") ? selector.substr(key.size() + 1) : "";
+}
+
+void Understand(Query& query) {
+  static const std::regex kPath(
+      "/api/v1/(?:namespaces/([^/]+)/)?([^/]+)(?:/([^/]+))?(?:/([^/]+))?");
+  std::smatch parts;
+  if (!std::regex_match(query.path, parts, kPath)) return;
+  query.name_space = parts[1];
+  query.resource = parts[2];
+  query.name = parts[3];
+  if (parts[4].matched) query.resource += "/" + parts[4].str();
+  const bool one = !query.name.empty();
+  if (query.method == "GET") query.verb = one ? "get" : "list";
+  if (query.method == "GET" && query.Parameter("watch") == "true") query.verb = "watch";
+  if (query.method == "POST") query.verb = "create";
+  if (query.method == "PATCH") query.verb = "patch";
+  if (query.method == "DELETE") query.verb = one ? "delete" : "deletecollection";
+  // A list of one by its name is about that one.
+  if (!one) query.name = query.Selected("metadata.name");
+}
+
+}  // namespace gpuhost::apiserver

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "test/apiserver/script.h"
+
+namespace gpuhost::apiserver {
+
+// A request, and what it is about as the API server understands it.
+struct Query {
+  std::string method, path, target, token, body, content_type;
+  Texts parameters;
+
+  std::string verb;      // get, list, watch, create, patch, delete
+  std::string resource;  // "nodes", "pods/eviction"; empty: no such thing
+  std::string name_space, name = {};
+
+  std::string Parameter(const std::string& key) const {
+    const auto found = parameters.find(key);
+    return found == parameters.end() ? "" : found->second;
+  }
+  // The value in fieldSelector "KEY=value"; empty: none such.
+  std::string Selected(const std::string& key) const;
+};
+
+// Fills in the lower part from the upper.
+void Understand(Query& query);
+
+}  // namespace gpuhost::apiserver

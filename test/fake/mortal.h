@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A process that dies in the middle of its work, inside the test process: from one access on,
+// nothing that it still does has any effect. What it finds then is errors, so it comes to its end
+// soon.
+#pragma once
+
+#include <atomic>
+
+#include "test/fake/machine.h"
+
+namespace gpuhost::fake {
+
+// Counts down with every access; at zero the process is dead.
+class Life {
+ public:
+  explicit Life(int accesses) : left_(accesses) {}
+  bool Ended() { return left_.fetch_sub(1) <= 0; }
+  bool WasEnded() const { return left_.load() < 0; }
+
+ private:
+  std::atomic<int> left_;
+};
+
+absl::Status Dead();
+
+// A machine as a mortal process sees it. Its writes to files and attributes die too, until this is
+// gone; a reset that has begun in the kernel goes on, one that has not never begins.
+class MortalMachine : public gpu::RegisterSource {
+ public:
+  MortalMachine(Machine& machine, Life& life);
+  ~MortalMachine() override;
+  absl::StatusOr<std::unique_ptr<gpu::Registers>> Open(const pci::Device& device,
+                                                       gpu::Access access) override;
+  gpu::Host host() { return {machine_.kernel, machine_.clock, *this}; }
+
+ private:
+  Machine& machine_;
+  Life& life_;
+};
+
+}  // namespace gpuhost::fake

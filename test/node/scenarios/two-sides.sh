@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# The side of cc-manager that talks to others cannot write a GPU, the other can; it sees the
+# processes of all users, and looks once more before the first reset.
+node='--gpus 3 --boot-ms 300'
+# change STATUS MODE COMMAND...: a change that ends with this status; COMMAND runs between arming and
+# resetting. What it says is in $output.
+change() {
+  local wanted=$1 mode=$2 status=0
+  shift 2
+  rm -f /run/go /run/change
+  mkfifo /run/go
+  hardware-sides "$mode" </run/go >/run/change 2>&1 &
+  local sides=$!
+  exec 7>/run/go
+  eventually "armed for $mode" grep -q '^arm: done' /run/change
+  "$@"
+  exec 7>&-
+  wait "$sides" || status=$?
+  output=$(cat /run/change)
+  echo "$output"
+  expect "exit status of the change to $mode" "$wanted" "$status"
+}
+hold() {
+  echo -n >/run/held
+  chmod 666 /run/held "$group"
+  setpriv --reuid=65534 --clear-groups \
+    bash -c "exec 9<>$group; echo yes >/run/held; exec sleep 1000" >/dev/null 2>&1 7>&- &
+  user=$!
+  eventually "another user has it open" test -s /run/held
+}
+leave() { echo 1 >"/sys/bus/pci/devices/$gone/remove"; }
+guest() {
+  vfio-manage bind --all
+  group=/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$(bdf 1)/iommu_group")")
+  change 0 on true
+  for attribute in reset resource0 driver_override power/control; do
+    expect_text "no way to $attribute" "^api side: $attribute: .*Permission denied" "$output"
+  done
+  expect "the other side has switched" "on on on" "$(modes)"
+
+  change 3 off hold
+  expect_text "the user is named" "reset: $(bdf 1): in use by sleep \(pid $user\) since it was armed" "$output"
+  expect "nothing was reset" "on on on" "$(modes)"
+  kill $user
+  expect "nothing is armed" "" "$(gpuhostctl status --ask-firmware | grep armed || true)"
+
+  # A GPU that leaves the bus in the middle of a change does not stop the others.
+  gone=$(bdf 2)
+  change 3 devtools leave
+  expect_text "it is named" "reset: $gone: write '1' to .*/$gone/reset" "$output"
+  expect_text "nobody knows what it is armed for" "reset: $gone is unknown, pending unknown" "$output"
+  expect "the others are switched" "devtools devtools" "$(modes)"
+  expect_text "a record is there" '"driver": "vfio-pci"' "$(cat /run/nvidia/gpuhost/flight/*)"
+  echo 1 >/sys/bus/pci/rescan
+  vfio-manage bind --all
+  switch devtools
+  expect "it comes along when it is back" "devtools devtools devtools" "$(modes)"
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemons/cc-manager/local_hardware.h"
+#include "daemons/cc-manager/manager.h"
+#include "daemons/common/kube/endpoint_source.h"
+#include "test/apiserver/scripted_api_server.h"
+#include "test/fake/mortal.h"
+
+namespace gpuhost::cc_manager {
+
+// Time passes while the manager waits, and what the test has prepared happens then, one thing per
+// wait. A wait that the test did not foresee ends the process, so that no test hangs.
+class ScriptedWakeup : public Wakeup {
+ public:
+  explicit ScriptedWakeup(Clock& clock) : clock_(clock) {}
+
+  // Happens in the next wait without anything else to happen.
+  void Then(std::function<void()> event) { events_.push_back(std::move(event)); }
+  // Nothing happens in so many waits.
+  void Pass(int waits) {
+    for (int i = 0; i < waits; ++i) Then([] {});
+  }
+  void Stop() { stopped_ = true; }
+  bool exhausted() const { return exhausted_; }
+
+  Woken Wait(std::optional<Duration> limit) override;
+
+ private:
+  Clock& clock_;
+  std::deque<std::function<void()>> events_;
+  bool stopped_ = false, exhausted_ = false;
+};
+
+// A node with GPUs and cc-manager on it, and an API server where the cluster is. What cc-manager
+// keeps in memory goes with Restart.
+class NodeWorld {
+ public:
+  // `in_cluster`: the node "n" with these labels; the manager has the rights that the GPU Operator
+  // gives it in the namespace gpu-operator, or all of them.
+  explicit NodeWorld(std::vector<std::string_view> boards, bool in_cluster = true,
+                     const apiserver::Texts& labels = {}, bool admin = false);
+
+  Manager::Result Settle() { return manager->Settle(); }
+  absl::Status Show() { return reporter->Show(manager->stand()); }
+  // A new process on the same node; with `life`, one that dies with it.
+  void Restart(fake::Life* life = nullptr);
+
+  // "absent" where there is no such label.
+  std::string Label(const std::string& name) const;
+  std::string ModeState() const { return Label("nvidia.com/cc.mode.state"); }
+  std::string ReadyState() const { return Label("nvidia.com/cc.ready.state"); }
+  void SetMode(const std::string& value) {
+    server->SetLabels("n", {{"nvidia.com/cc.mode", value}});
+  }
+  // Whether every device is in the mode and none is armed.
+  bool AllIn(cc::Mode mode);
+  uint64_t Resets();
+
+  fake::Machine machine;
+  ScriptedWakeup wakeup{machine.clock};
+  std::unique_ptr<apiserver::ScriptedApiServer> server;
+  Settings settings;
+  absl::StatusOr<cc::Mode> fallback = cc::Mode::kOff;
+  service::Metrics metrics;
+
+  std::unique_ptr<Hardware> hardware;
+  std::unique_ptr<OurNode> node;
+  std::unique_ptr<Reporter> reporter;
+  std::unique_ptr<Manager> manager;
+
+ private:
+  const bool admin_;
+  fake::TempRoot own_;
+  HostFs own_fs_{own_.path()};
+  std::unique_ptr<kube::EndpointSource> source_;
+  std::unique_ptr<fake::MortalMachine> mortal_;
+  std::unique_ptr<kube::HttpClient> http_;
+};
+
+}  // namespace gpuhost::cc_manager
