@@ -203,3 +203,17 @@ TEST_CASE("devices on no driver are withdrawn too, before they are bound") {
   bench.plugin.Reconcile();
   CHECK(bench.States() == "withheld withheld");
 }
+
+TEST_CASE("a device that was given away a moment ago has a user before its pod is told") {
+  Bench bench;
+  bench.plugin.Reconcile();
+  REQUIRE(bench.KubeletSees(true, true));
+  REQUIRE(bench.kubelet->Allocate(kPgpu, {"2"}).ok());
+  bench.Withdraw("t", {kFirst, kSecond});
+  bench.plugin.Reconcile();
+  CHECK(bench.Answer().devices[0].users.empty());
+  CHECK(bench.Answer().devices[1].users == Strings{"a pod that is being admitted"});
+  bench.clock.SleepFor(std::chrono::seconds(10));
+  bench.plugin.Reconcile();
+  CHECK(bench.Answer().devices[1].users.empty());
+}
