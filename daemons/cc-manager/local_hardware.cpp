@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "daemons/cc-manager/flight.h"
-#include "daemons/common/service/log.h"
+#include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/parallel.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
@@ -76,6 +76,16 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host) 
   InParallel(devices.size(), [&](size_t i) { seen[i] = cc::Observe(host, devices[i]); });
   LookForUsers(host.fs, seen);
   return seen;
+}
+
+LocalHardware::LocalHardware(const gpu::Host& host) : host_(host) {
+  const auto earlier = service::ReadStatusDocument(host.fs, "cc-manager");
+  if (!earlier.ok()) return;
+  for (const service::DeviceStatus& device : earlier->devices) {
+    const auto bdf = pci::Bdf::Parse(device.bdf);
+    const auto mode = cc::ParseMode(device.pending.empty() ? device.state : device.pending);
+    if (bdf.ok() && mode.ok()) last_[*bdf] = cc::StateOf(*mode);
+  }
 }
 
 absl::StatusOr<LocalHardware::Observations> LocalHardware::Observe() {

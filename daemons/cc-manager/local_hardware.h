@@ -15,7 +15,7 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host);
 // The devices of this machine, by this process. A change that fails is recorded, see flight.h.
 class LocalHardware : public Hardware {
  public:
-  explicit LocalHardware(const gpu::Host& host) : host_(host) {}
+  explicit LocalHardware(const gpu::Host& host);
 
   absl::StatusOr<Survey> Query(cc::Mode mode, bool ask_firmware) override;
   absl::StatusOr<Progress> Arm(cc::Mode mode, bool force) override;
@@ -31,8 +31,9 @@ class LocalHardware : public Hardware {
   Progress Finish();
 
   gpu::Host host_;
-  // Where each device was when it was last awake: one that sleeps or boots is still there, for only
-  // a reset moves it, and then it is armed.
+  // Where each device was when it could last be read: one that sleeps, boots or works for a virtual
+  // machine is still there, for only a reset moves it, and then it is armed. Taken over from the
+  // status document of an earlier process.
   std::map<pci::Bdf, cc::State> last_;
   Observations seen_;  // before the change; its users as of the last look
   bool force_ = false;

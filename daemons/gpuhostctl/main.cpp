@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "daemons/common/service/exit_code.h"
+#include "daemons/gpuhostctl/devices.h"
 #include "daemons/gpuhostctl/options.h"
 #include "daemons/gpuhostctl/render.h"
 #include "libgpuhost/base/status.h"
@@ -15,6 +16,12 @@ int main(int argc, char** argv) {
   const auto& options = std::get<gpuhostctl::Options>(parsed);
 
   HostFs fs(options.root);
+  if (options.command == gpuhostctl::Options::Command::kDevices) {
+    const auto text = gpuhostctl::RenderDevices(fs);
+    if (text.ok()) return fmt::print("{}", *text), service::kDone;
+    fmt::print(stderr, "gpuhostctl: {}\n", Text(text.status()));
+    return absl::IsNotFound(text.status()) ? service::kImpossible : service::kFailed;
+  }
   SystemClock clock;
   gpu::Bar0Source registers(fs);
   const auto rows = gpuhostctl::CollectStatus({fs, clock, registers}, options.ask_firmware);

@@ -19,8 +19,12 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
                    "Ask each idle GPU's firmware for the pending mode; this sends it messages, "
                    "while the plain status only reads");
   status->add_option("--root", options.root, "Directory below which /sys, /proc and /run are");
+  CLI::App* devices = app.add_subcommand(
+      "devices", "What is offered to the kubelet, and which pods have it; as last published");
+  devices->add_option("--root", options.root, "Directory below which /run is");
   try {
     app.parse(argc, argv);
+    if (devices->parsed()) options.command = Options::Command::kDevices;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? service::kDone : service::kUsage;
   }

@@ -7,6 +7,7 @@
 namespace gpuhost::gpuhostctl {
 
 struct Options {
+  enum class Command { kStatus, kDevices } command = Command::kStatus;
   bool json = false;
   bool ask_firmware = false;
   std::string root = "/";

@@ -27,35 +27,57 @@ absl::Status Check(const Unit& unit, const pci::Bdf& bdf, const FindDevice& find
   return absl::OkStatus();
 }
 
+absl::StatusOr<const Listed*> Find(const std::vector<Listed>& listed, const std::string& id) {
+  const auto found = std::ranges::find(
+      listed, id, [](const Listed& l) -> const auto& { return l.unit.id; });
+  if (found != listed.end()) return &*found;
+  return Error(absl::StatusCode::kInvalidArgument, "device '{}' is not one of this resource",
+               id.substr(0, kShownOfId));
+}
+
+absl::Status CheckCount(const std::vector<Listed>& listed, const std::vector<std::string>& ids) {
+  if (ids.size() <= listed.size()) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument, "{} devices are asked for, {} are listed",
+               ids.size(), listed.size());
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> Allocate(const std::vector<Listed>& listed,
-                                                  const std::vector<std::string>& ids,
-                                                  const FindDevice& find) {
-  std::vector<std::string> nodes;
-  const auto add = [&nodes](std::string_view node) {
+absl::StatusOr<Allocation> Allocate(const std::vector<Listed>& listed,
+                                    const std::vector<std::string>& ids, const FindDevice& find) {
+  Allocation allocation;
+  const auto add = [&nodes = allocation.nodes](std::string_view node) {
     if (std::ranges::find(nodes, node) == nodes.end()) nodes.emplace_back(node);
   };
-  if (ids.size() > listed.size()) {
-    return Error(absl::StatusCode::kInvalidArgument, "{} devices are asked for, {} are listed",
-                 ids.size(), listed.size());
-  }
+  GPUHOST_TRY(CheckCount(listed, ids));
   for (const std::string& id : ids) {
-    const auto found = std::ranges::find(
-        listed, id, [](const Listed& l) -> const auto& { return l.unit.id; });
-    if (found == listed.end()) {
-      return Error(absl::StatusCode::kInvalidArgument, "device '{}' is not one of this resource",
-                   id.substr(0, kShownOfId));
-    }
+    GPUHOST_ASSIGN(const Listed* found, Find(listed, id));
     if (!found->healthy()) {
-      return Error(absl::StatusCode::kFailedPrecondition, "device '{}' ({}) {}", id,
-                   fmt::join(found->unit.bdfs, ", "), found->problem);
+      return Error(absl::StatusCode::kFailedPrecondition, "device '{}' ({}): {}", id,
+                   fmt::join(found->unit.bdfs, ", "), found->problem.text);
     }
-    for (const pci::Bdf& bdf : found->unit.bdfs) GPUHOST_TRY(Check(found->unit, bdf, find));
+    for (const pci::Bdf& bdf : found->unit.bdfs) {
+      GPUHOST_TRY(Check(found->unit, bdf, find));
+      allocation.bdfs.push_back(bdf);
+    }
     if (found->unit.backend == Backend::kGroup) add(kContainerNode);
     for (const std::string& node : found->unit.nodes) add(node);
   }
-  return nodes;
+  return allocation;
+}
+
+absl::Status CheckStart(const std::vector<Listed>& listed, const std::vector<std::string>& ids,
+                        const FindDevice& find) {
+  GPUHOST_TRY(CheckCount(listed, ids));
+  for (const std::string& id : ids) {
+    GPUHOST_ASSIGN(const Listed* found, Find(listed, id));
+    if (found->problem.reason == Reason::kCheckpoint) {
+      return Error(absl::StatusCode::kFailedPrecondition, "device '{}': {}", id,
+                   found->problem.text);
+    }
+    for (const pci::Bdf& bdf : found->unit.bdfs) GPUHOST_TRY(Check(found->unit, bdf, find));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace gpuhost::sandbox_device_plugin

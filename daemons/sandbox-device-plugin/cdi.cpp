@@ -12,6 +12,26 @@ namespace {
 constexpr std::string_view kHeader =
     "---\n# Written by gpuhost's sandbox-device-plugin, which replaces and removes it.\n";
 
+// The value of the first `key` at the beginning of a line or of a member, in YAML or JSON.
+std::string ValueOf(const std::string& text, std::string_view key) {
+  size_t at = 0;
+  while ((at = text.find(key, at)) != std::string::npos) {
+    const bool begins =
+        at == 0 || std::string_view("\n\"{, ").find(text[at - 1]) != std::string::npos;
+    at += key.size();
+    const size_t colon = text.find_first_not_of("\"' ", at);
+    if (!begins || colon == std::string::npos || text[colon] != ':') continue;
+    const size_t start = text.find_first_not_of("\"' ", colon + 1);
+    if (start == std::string::npos) return "";
+    return text.substr(start, text.find_first_of("\"', \n}", start) - start);
+  }
+  return "";
+}
+
+bool KataReads(const std::string& version) {
+  return version.size() == 5 && version.starts_with("0.") && version[2] <= '6';
+}
+
 }  // namespace
 
 std::string CdiFileName(std::string_view resource) {
@@ -38,6 +58,34 @@ absl::Status WriteCdi(HostFs& fs, const std::string& directory, const Resource& 
   if (fs.Read(path).value_or("") == text) return absl::OkStatus();
   GPUHOST_TRY(fs.MakeDirectories(directory));
   return fs.WriteFileAtomic(path, text, 0644);
+}
+
+std::vector<std::string> FindForeignCdi(const HostFs& fs, const std::string& directory,
+                                        const std::vector<Resource>& resources) {
+  std::vector<std::string> complaints;
+  for (const std::string& where : {directory, std::string("/etc/cdi")}) {
+    for (const std::string& name : fs.List(where).value_or(std::vector<std::string>())) {
+      if (!name.ends_with(".yaml") && !name.ends_with(".json")) continue;
+      const std::string path = fmt::format("{}/{}", where, name);
+      const std::string text = fs.Read(path).value_or("");
+      const std::string kind = ValueOf(text, "kind"), version = ValueOf(text, "cdiVersion");
+      for (const Resource& resource : resources) {
+        const bool ours = where == directory && name == CdiFileName(resource.name);
+        if (ours || kind != FullName(resource.name)) continue;
+        complaints.push_back(
+            fmt::format("{} also defines {}, and which one counts depends on the "
+                        "runtime; remove it",
+                        path, kind));
+      }
+      if (!version.empty() && !KataReads(version)) {
+        complaints.push_back(
+            fmt::format("{} has version {}, and Kata up to 0.6.0 refuses every "
+                        "pod with a GPU then; remove or rewrite it",
+                        path, version));
+      }
+    }
+  }
+  return complaints;
 }
 
 absl::Status RemoveStaleCdi(HostFs& fs, const std::string& directory,

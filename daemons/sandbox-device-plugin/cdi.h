@@ -28,6 +28,11 @@ std::string RenderCdi(const Resource& resource);
 // file is removed. A file that is right already is not touched.
 absl::Status WriteCdi(HostFs& fs, const std::string& directory, const Resource& resource);
 
+// What others have done in `directory` and in /etc/cdi that fails pods: the devices of one of
+// `resources` defined a second time, or a version that Kata does not read. For a person.
+std::vector<std::string> FindForeignCdi(const HostFs& fs, const std::string& directory,
+                                        const std::vector<Resource>& resources);
+
 // Removes the specs that this program wrote, now or in an earlier life, for resources other than
 // these.
 absl::Status RemoveStaleCdi(HostFs& fs, const std::string& directory,

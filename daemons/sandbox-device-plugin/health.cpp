@@ -4,24 +4,109 @@
 #include <algorithm>
 
 namespace gpuhost::sandbox_device_plugin {
+namespace {
 
-std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<Unit>& present) {
+// Decisions of others end when they end; what the hardware shows has to prove itself.
+bool MustSettle(Reason reason) {
+  switch (reason) {
+    case Reason::kGone:
+    case Reason::kNoNode:
+    case Reason::kNotViable:
+    case Reason::kNoAnswer:
+    case Reason::kFatalError:
+    case Reason::kPower:
+    case Reason::kResetFailed:
+    case Reason::kSettling:
+      return true;
+    case Reason::kNone:
+    case Reason::kModeChange:
+    case Reason::kOpen:
+    case Reason::kCheckpoint:
+    case Reason::kNoCdi:
+      return false;
+  }
+  return false;
+}
+
+Listed Judge(const Unit& unit, const Problem& problem, const Listed* before, TimePoint now) {
+  Listed listed{unit, problem};
+  if (!listed.healthy() || before == nullptr || !MustSettle(before->problem.reason)) return listed;
+  listed.since = before->problem.reason == Reason::kSettling ? before->since : now;
+  if (now - listed.since < kSettleTime) {
+    listed.problem = {Reason::kSettling, "is back, and is offered when it has stayed for a second"};
+  }
+  return listed;
+}
+
+}  // namespace
+
+std::string_view ToString(Reason reason) {
+  switch (reason) {
+    case Reason::kNone:
+      return "";
+    case Reason::kGone:
+      return "gone";
+    case Reason::kNoNode:
+      return "no-node";
+    case Reason::kNotViable:
+      return "group-not-viable";
+    case Reason::kNoAnswer:
+      return "no-answer";
+    case Reason::kFatalError:
+      return "fatal-error";
+    case Reason::kPower:
+      return "power";
+    case Reason::kModeChange:
+      return "mode-change";
+    case Reason::kOpen:
+      return "open";
+    case Reason::kResetFailed:
+      return "reset-failed";
+    case Reason::kCheckpoint:
+      return "checkpoint";
+    case Reason::kNoCdi:
+      return "no-cdi";
+    case Reason::kSettling:
+      return "settling";
+  }
+  return "";
+}
+
+std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<Unit>& present,
+                           const std::map<std::string, Problem>& problems, TimePoint now,
+                           const std::function<bool(const Unit&)>& keep) {
   std::vector<Listed> after;
   after.reserve(present.size() + before.size());
-  for (const Unit& unit : present) after.push_back({unit, ""});
+  for (const Unit& unit : present) {
+    const auto problem = problems.find(unit.id);
+    const auto earlier = std::ranges::find(
+        before, unit.id, [](const Listed& l) -> const auto& { return l.unit.id; });
+    after.push_back(Judge(unit, problem == problems.end() ? Problem{} : problem->second,
+                          earlier == before.end() ? nullptr : &*earlier, now));
+  }
   for (const Listed& listed : before) {
-    if (std::ranges::find(present, listed.unit.id, &Unit::id) != present.end()) continue;
-    after.push_back({listed.unit, "is gone or no longer on vfio-pci"});
+    const bool there = std::ranges::find(present, listed.unit.id, &Unit::id) != present.end();
+    if (there || !keep(listed.unit)) continue;
+    after.push_back({listed.unit, {Reason::kGone, "is gone or no longer on vfio-pci"}});
   }
   std::ranges::sort(after, ById, &Listed::unit);
   return after;
 }
 
+void Withhold(std::vector<Listed>& listed, const std::set<std::string>& devices,
+              const Problem& problem) {
+  for (Listed& one : listed) {
+    const bool meant = std::ranges::any_of(
+        one.unit.bdfs, [&](const pci::Bdf& bdf) { return devices.contains(bdf.ToString()); });
+    if (one.healthy() && meant) one.problem = problem;
+  }
+}
+
 void HoldBack(std::vector<Listed>& after, const std::vector<Listed>& before,
-              const std::string& reason) {
+              const Problem& problem) {
   for (Listed& listed : after) {
     if (listed.healthy() && std::ranges::find(before, listed) == before.end()) {
-      listed.problem = reason;
+      listed.problem = problem;
     }
   }
 }

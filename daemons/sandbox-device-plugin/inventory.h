@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What this machine can give to virtual machines, and what it is called. Pure, and knows neither
+// the device plugin API nor CDI's: another face of the kubelet's (Dynamic Resource Allocation) can
+// be put on it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,15 +16,18 @@
 
 namespace gpuhost::sandbox_device_plugin {
 
-// How a virtual machine opens a device. The ids of the two come from different numberings, so one
-// process offers devices in one way only.
+// How a virtual machine opens a device.
 enum class Backend {
   kGroup,  // /dev/vfio/<IOMMU group>, with the container node /dev/vfio/vfio
   kCdev,   // /dev/vfio/devices/vfioN of iommufd; what confidential guests insist on
 };
 
-// kCdev where the kernel runs iommufd.
-Backend BackendOf(const HostFs& fs);
+// What the kernel offers.
+struct Kernel {
+  bool iommufd = false;        // /dev/iommu is there
+  bool shows_devices = false;  // 6.1 and newer: what is registered with VFIO is seen in sysfs
+};
+Kernel FindKernel(const HostFs& fs);
 
 // The node by which `device` is opened; empty when it has none of that kind.
 std::optional<std::string> NodeOf(const pci::Device& device, Backend backend);
@@ -27,16 +35,17 @@ std::optional<std::string> NodeOf(const pci::Device& device, Backend backend);
 // What can be given to one virtual machine: the GPUs (or switches) of one IOMMU group, for the
 // kernel lets a group have one owner.
 struct Unit {
-  std::string id;  // kGroup: number of the group; kCdev: N of vfioN, the lowest of the group
+  std::string id;
   Backend backend = Backend::kGroup;
-  std::vector<pci::Bdf> bdfs;
+  std::vector<pci::Bdf> bdfs;  // sorted
   std::vector<std::string> nodes;
-  std::optional<int> numa_node;  // empty: unknown, or not the same for all of `bdfs`
+  std::optional<int> numa_node;   // empty: unknown, or not the same for all of `bdfs`
+  std::vector<pci::Bdf> bridges;  // above the first of `bdfs`, the root port first
 
   bool operator==(const Unit&) const = default;
 };
 
-// Order of ids by number.
+// Order of ids: numbers by their value and before addresses.
 bool ById(const Unit& left, const Unit& right);
 
 struct Resource {
@@ -53,7 +62,22 @@ struct LeftOut {
 
 struct Inventory {
   std::vector<Resource> resources;  // sorted by name; each has units
-  std::vector<LeftOut> left_out;    // on vfio-pci and yet not usable
+  std::vector<LeftOut> left_out;    // on a driver of VFIO's and yet not usable
+};
+
+enum class Ids {
+  kNumber,   // as NVIDIA's plugin has them: N of vfioN, or the IOMMU group; the lowest of a unit
+  kAddress,  // "0000:41:00.0", of the first GPU of the unit
+};
+
+struct Rules {
+  Naming naming;
+  Ids ids = Ids::kNumber;
+  bool require_iommufd = false;  // leave out what could be opened by its group alone
+  // Whether the kubelet has given away `id` of the resource `name`. A unit that is in use under an
+  // id of the other kind keeps that until it is free: under a new id it would be given away twice.
+  std::function<bool(const std::string& name, const std::string& id)> in_use =
+      [](const std::string&, const std::string&) { return false; };
 };
 
 // GPUs and switches, virtual functions apart. Companions go with their GPU.
@@ -61,8 +85,8 @@ bool IsOffered(const pci::Device& device);
 
 // Sorts what is bound to VFIO among `devices` (sorted by address) into resources. Devices of equal
 // names are one resource, also when they are different models. A group of a GPU and a switch counts
-// as the GPU's.
-Inventory BuildInventory(const std::vector<pci::Device>& devices, const Naming& naming,
-                         Backend backend);
+// as the GPU's. No two units have the same id.
+Inventory BuildInventory(const std::vector<pci::Device>& devices, const Kernel& kernel,
+                         const Rules& rules);
 
 }  // namespace gpuhost::sandbox_device_plugin

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/sandbox-device-plugin/naming.h"
 
+#include <algorithm>
+
 #include "daemons/sandbox-device-plugin/hash.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/names.h"
@@ -22,8 +24,9 @@ std::string Trimmed(std::string text) {
   return text;
 }
 
-absl::Status CheckAlias(std::string_view variable, std::string_view name) {
-  bool valid = name.size() <= kMaxName && IsLetter(name.front()) && IsAlphanumeric(name.back());
+absl::Status CheckName(std::string_view variable, std::string_view name) {
+  bool valid = !name.empty() && name.size() <= kMaxName && IsLetter(name.front()) &&
+               IsAlphanumeric(name.back());
   for (const char c : name) valid = valid && (IsAlphanumeric(c) || IsJoiner(c) || c == '.');
   if (valid) return absl::OkStatus();
   return Error(absl::StatusCode::kInvalidArgument,
@@ -33,6 +36,8 @@ absl::Status CheckAlias(std::string_view variable, std::string_view name) {
 }
 
 }  // namespace
+
+std::string FullName(std::string_view name) { return fmt::format("{}/{}", kVendor, name); }
 
 std::string FormatDeviceName(std::string_view pci_name) {
   std::string name;
@@ -54,13 +59,25 @@ std::string ModelResourceName(std::string_view pci_name, uint16_t device) {
   return fmt::format("{}-{:08X}", name.substr(0, kMaxName - 9), StableHash(name));
 }
 
+bool Selector::Selects(const pci::Device& device) const {
+  const bool model = devices.empty() || std::ranges::find(devices, device.device) != devices.end();
+  const bool place =
+      addresses.empty() || std::ranges::find(addresses, device.bdf) != addresses.end();
+  return model && place;
+}
+
 absl::StatusOr<Naming> Naming::Create(const std::optional<std::string>& gpu_alias,
-                                      const std::optional<std::string>& nvswitch_alias) {
+                                      const std::optional<std::string>& nvswitch_alias,
+                                      NamingConfig config) {
   Naming naming;
+  for (const Selector& selector : config.resources) {
+    GPUHOST_TRY(CheckName("name", selector.name));
+  }
+  naming.config_ = std::move(config);
   if (gpu_alias) naming.gpu_ = *gpu_alias;
   if (nvswitch_alias) naming.nvswitch_ = *nvswitch_alias;
-  if (!naming.gpu_.empty()) GPUHOST_TRY(CheckAlias("P_GPU_ALIAS", naming.gpu_));
-  if (!naming.nvswitch_.empty()) GPUHOST_TRY(CheckAlias("NVSWITCH_ALIAS", naming.nvswitch_));
+  if (!naming.gpu_.empty()) GPUHOST_TRY(CheckName("P_GPU_ALIAS", naming.gpu_));
+  if (!naming.nvswitch_.empty()) GPUHOST_TRY(CheckName("NVSWITCH_ALIAS", naming.nvswitch_));
   if (!naming.gpu_.empty() && naming.gpu_ == naming.nvswitch_) {
     return Error(
         absl::StatusCode::kInvalidArgument,
@@ -72,8 +89,18 @@ absl::StatusOr<Naming> Naming::Create(const std::optional<std::string>& gpu_alia
 }
 
 std::string Naming::NameOf(const pci::Device& device) const {
+  for (const Selector& selector : config_.resources) {
+    if (selector.Selects(device)) return selector.name;
+  }
   const std::string& alias = device.kind() == pci::Kind::kNvSwitch ? nvswitch_ : gpu_;
-  return alias.empty() ? ModelResourceName(pci::DeviceName(device.device), device.device) : alias;
+  if (!alias.empty()) return alias;
+  const auto named = config_.names.find(device.device);
+  return ModelResourceName(
+      named == config_.names.end() ? pci::DeviceName(device.device) : named->second, device.device);
+}
+
+bool Naming::Excludes(const pci::Device& device) const {
+  return std::ranges::find(config_.exclude, device.bdf) != config_.exclude.end();
 }
 
 }  // namespace gpuhost::sandbox_device_plugin

@@ -24,11 +24,19 @@ std::optional<std::string> Variable(const char* name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
+absl::StatusOr<NamingConfig> ReadNamingConfig(const HostFs& fs, const std::string& path) {
+  GPUHOST_ASSIGN(const std::string text, fs.Read(path));
+  auto config = ParseNamingConfig(text);
+  if (!config.ok()) return Annotate(config.status(), path);
+  return config;
+}
+
 }  // namespace
 
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
   Options options;
-  std::string level = "info";
+  std::string level = "info", registration = "kubelet", ids = "number", unset_alias = "default";
+  std::string config;
   CLI::App app("Offers the GPUs and NVSwitches that are on vfio-pci to the kubelet",
                "sandbox-device-plugin");
   app.set_version_flag("--version", service::kVersion);
@@ -36,6 +44,41 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   app.add_option("--kubelet-dir", options.kubelet_dir, "The kubelet's directory for device plugins")
       ->capture_default_str();
   app.add_option("--cdi-dir", options.cdi_dir, "Where CDI files go")->capture_default_str();
+  app.add_option("--pod-resources-socket", options.pod_resources_socket,
+                 "Where the kubelet tells which pods have which devices")
+      ->capture_default_str();
+  app.add_option("--register", registration,
+                 "kubelet: tell the kubelet; watcher: wait in --plugins-registry to be found")
+      ->check(CLI::IsMember({"kubelet", "watcher"}))
+      ->capture_default_str();
+  app.add_option("--plugins-registry", options.plugins_registry,
+                 "The kubelet's directory for its plugin watcher")
+      ->capture_default_str();
+  app.add_option("--ids", ids,
+                 "What devices are called: number, as in NVIDIA's plugin, or address. A device in "
+                 "use keeps its name until it is free")
+      ->check(CLI::IsMember({"number", "address"}))
+      ->capture_default_str();
+  app.add_flag("--require-iommufd", options.require_iommufd,
+               "Offer only what can be opened by iommufd, as confidential guests need it");
+  app.add_flag("--check-start", options.check_start,
+               "Have devices checked again before each start of a container");
+  app.add_flag("--kubevirt-environment", options.environment,
+               "Tell containers the addresses of their devices, as KubeVirt needs it");
+  app.add_flag("--reset-after-release", options.reset_after_release,
+               "Reset a device when its last user has gone, before it is offered again");
+  app.add_flag("--empty-list-at-end", options.empty_list_at_end,
+               "When stopped, take the devices from the node's capacity at once");
+  app.add_option("--metrics-address", options.metrics,
+                 "Where to serve /metrics, /healthz and /readyz, like 127.0.0.1:9400");
+  app.add_option("--config", config,
+                 "JSON file: \"resources\" with a name and devices or addresses, \"exclude\", "
+                 "\"names\" of models");
+  app.add_option("--unset-alias", unset_alias,
+                 "What a missing alias means: default, the names below, or model, as with the "
+                 "first release of NVIDIA's plugin")
+      ->check(CLI::IsMember({"default", "model"}))
+      ->capture_default_str();
   app.add_option("--log-level", level, "The least important lines to print")
       ->check(CLI::IsMember(kLevels))
       ->capture_default_str();
@@ -44,10 +87,20 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       "(pgpu and nvswitch); set to nothing, each model is a resource of its own name.");
   try {
     app.parse(argc, argv);
-    for (const std::string& directory : {options.kubelet_dir, options.cdi_dir}) {
-      if (!directory.starts_with('/')) throw CLI::ValidationError(directory, "no absolute path");
+    for (const std::string& path : {options.kubelet_dir, options.cdi_dir,
+                                    options.pod_resources_socket, options.plugins_registry}) {
+      if (!path.starts_with('/')) throw CLI::ValidationError(path, "no absolute path");
     }
-    const auto naming = Naming::Create(Variable("P_GPU_ALIAS"), Variable("NVSWITCH_ALIAS"));
+    options.plugin_watcher = registration == "watcher";
+    options.ids = ids == "address" ? Ids::kAddress : Ids::kNumber;
+    const auto alias = [&](const char* name) {
+      const auto value = Variable(name);
+      return value || unset_alias == "default" ? value : std::optional<std::string>("");
+    };
+    const auto read =
+        config.empty() ? NamingConfig{} : ReadNamingConfig(HostFs(options.root), config);
+    if (!read.ok()) throw CLI::ValidationError("--config", Text(read.status()));
+    const auto naming = Naming::Create(alias("P_GPU_ALIAS"), alias("NVSWITCH_ALIAS"), *read);
     if (!naming.ok()) throw CLI::ValidationError(Text(naming.status()));
     options.naming = *naming;
     options.log_level = kLevels.at(level);

@@ -5,7 +5,7 @@
 #include <variant>
 
 #include "daemons/common/service/log.h"
-#include "daemons/sandbox-device-plugin/naming.h"
+#include "daemons/sandbox-device-plugin/inventory.h"
 
 namespace gpuhost::sandbox_device_plugin {
 
@@ -13,6 +13,16 @@ struct Options {
   std::string root = "/";  // where /sys, /dev and the directories below are looked for
   std::string kubelet_dir = "/var/lib/kubelet/device-plugins";
   std::string cdi_dir = "/var/run/cdi";
+  std::string pod_resources_socket = "/var/lib/kubelet/pod-resources/kubelet.sock";
+  std::string plugins_registry = "/var/lib/kubelet/plugins_registry";
+  bool plugin_watcher = false;  // be found there by the kubelet, instead of registering
+  Ids ids = Ids::kNumber;
+  bool require_iommufd = false;
+  bool check_start = false;
+  bool environment = false;  // for KubeVirt
+  bool reset_after_release = false;
+  bool empty_list_at_end = false;
+  std::string metrics;  // "127.0.0.1:9400": where /metrics and /healthz are; empty: nowhere
   service::Level log_level = service::Level::kInfo;
   Naming naming;
 };

@@ -2,10 +2,8 @@
 #include "daemons/sandbox-device-plugin/plugin.h"
 
 #include <algorithm>
-#include <random>
 
 #include "daemons/sandbox-device-plugin/cdi.h"
-#include "daemons/sandbox-device-plugin/endpoint.h"
 #include "libgpuhost/pci/scan.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -13,10 +11,9 @@ namespace {
 
 using service::Level;
 
-constexpr Duration kRescan = std::chrono::minutes(1);         // in case an event was lost
-constexpr Duration kRegisterLimit = std::chrono::seconds(5);  // the kubelet calls back meanwhile
-
-std::string FullName(std::string_view name) { return fmt::format("{}/{}", kVendor, name); }
+constexpr Duration kRescan = std::chrono::seconds(10);  // users, configuration space, lost events
+constexpr Duration kPoll = std::chrono::seconds(2);     // while something is waited for
+constexpr Duration kAdmission = std::chrono::seconds(10);  // from Allocate until the pod is told
 
 template <typename Range>
 std::string Joined(const Range& range) {
@@ -42,52 +39,77 @@ void LogChanges(const std::string& resource, const std::vector<Listed>& before,
                  {{"resource", resource},
                   {"id", now.unit.id},
                   {"devices", Joined(now.unit.bdfs)},
-                  {"reason", now.problem}});
+                  {"reason", now.problem.text}});
   }
+}
+
+bool TakesAway(const std::vector<Listed>& before, const std::vector<Listed>& after) {
+  return std::ranges::any_of(before, [&](const Listed& listed) {
+    return listed.healthy() && std::ranges::find(after, listed) == after.end();
+  });
 }
 
 }  // namespace
 
-Plugin::Plugin(HostFs& fs, service::DirectoryWatch& watch, const Options& options)
-    : fs_(fs), watch_(watch), options_(options) {}
+Plugin::Plugin(HostFs& fs, Clock& clock, service::DirectoryWatch& watch, const Options& options)
+    : fs_(fs),
+      clock_(clock),
+      watch_(watch),
+      options_(options),
+      observer_(fs, clock),
+      pods_(fs, options.pod_resources_socket, options.kubelet_dir + "/kubelet_internal_checkpoint"),
+      tenancy_(fs, clock, options.reset_after_release) {}
+
+Plugin::~Plugin() {
+  for (auto& [name, served] : served_) {
+    if (served.server && options_.empty_list_at_end) served.server->EmptyAtEnd();
+  }
+}
 
 Duration Plugin::Reconcile() {
-  absl::Status watching = fs_.MakeDirectories(options_.kubelet_dir);
-  if (watching.ok()) watching = watch_.Watch(fs_.Resolve(options_.kubelet_dir));
-  problems_.Add("cannot see the kubelet come", options_.kubelet_dir, watching);
+  next_ = kRescan;
+  absl::Status watching = fs_.MakeDirectories(SocketDirectory());
+  if (watching.ok()) watching = watch_.Watch(fs_.Resolve(SocketDirectory()));
+  problems_.Add("cannot see the kubelet come", SocketDirectory(), watching);
 
-  const std::optional<Inventory> inventory = Observe();
-  const bool offered = !inventory || OfferAll(inventory->resources);
+  withdrawal_ = cc_manager_.Read(fs_, clock_.Now());
+  pods_.ReadCheckpoint();
+  problems_.Add("checkpoint not understood", "kubelet", pods_.checkpoint_status());
+  Observe();
+  const bool offered = !seen_ || OfferAll();
   const bool registered = RegisterAll();
+  Report();  // after the lists, so that nobody is given a device after its users were counted
   problems_.Report();
-  if (!watching.ok() || !offered || !registered) return backoff_.Next();
-  backoff_.Reset();
-  return kRescan;
+  if (!withdrawal_.transition.empty() || tenancy_.waiting()) Soon(kPoll);
+  if (!watching.ok() || !offered || !registered)
+    Soon(backoff_.Next());
+  else
+    backoff_.Reset();
+  return next_;
 }
 
-std::optional<Inventory> Plugin::Observe() {
-  const auto devices = pci::ScanNvidia(fs_);
-  problems_.Add("no scan", "PCI devices", devices.status());
-  if (!devices.ok()) return std::nullopt;
-  const bool any = std::ranges::any_of(
-      *devices, [](const pci::Device& d) { return IsOffered(d) && d.BoundToVfio(); });
-  const Backend here = BackendOf(fs_);
-  if (any && !backend_) backend_ = here;
-  if (backend_ && *backend_ != here) {
-    problems_.Add(Level::kWarning, "nodes of another kind", "devices",
-                  "iommufd came or went since the first device was offered; restart this program "
-                  "when no virtual machine has a GPU");
-  }
-  Inventory inventory = BuildInventory(*devices, options_.naming, backend_.value_or(here));
-  for (const LeftOut& left_out : inventory.left_out) {
+Rules Plugin::MakeRules() const {
+  return {.naming = options_.naming,
+          .ids = options_.ids,
+          .require_iommufd = options_.require_iommufd,
+          .in_use = [this](const std::string& name, const std::string& id) {
+            return pods_.Has(FullName(name), id);
+          }};
+}
+
+void Plugin::Observe() {
+  auto seen = observer_.Observe(MakeRules(), withdrawal_.devices);
+  problems_.Add("no scan", "PCI devices", seen.status());
+  if (!seen.ok()) return;
+  seen_ = *std::move(seen);
+  for (const LeftOut& left_out : seen_->inventory.left_out) {
     problems_.Add(Level::kWarning, "left out", left_out.bdf.ToString(), left_out.reason);
   }
-  if (!any) ExplainNothing(*devices);
-  return inventory;
+  if (seen_->inventory.resources.empty() && seen_->inventory.left_out.empty()) ExplainNothing();
 }
 
-void Plugin::ExplainNothing(const std::vector<pci::Device>& devices) {
-  const auto count = std::ranges::count_if(devices, IsOffered);
+void Plugin::ExplainNothing() {
+  const size_t count = seen_->devices.size();
   std::string reason = "there is no NVIDIA GPU; waiting for one";
   if (count > 0 && !pci::HasIommu(fs_)) {
     reason =
@@ -99,75 +121,132 @@ void Plugin::ExplainNothing(const std::vector<pci::Device>& devices) {
   problems_.Add(Level::kWarning, "nothing to offer", "devices", std::move(reason));
 }
 
-bool Plugin::OfferAll(const std::vector<Resource>& resources) {
-  for (const Resource& resource : resources) served_.try_emplace(resource.name);
+std::map<std::string, Problem> Plugin::FindProblems() {
+  std::map<std::string, std::vector<Unit>> units;
+  for (const auto& resource : seen_->inventory.resources) {
+    units[FullName(resource.name)] = resource.units;
+  }
+  std::map<std::string, Problem> problems = CompareCheckpoint(pods_.remembered(), units);
+  problems.insert(seen_->problems.begin(), seen_->problems.end());
+  // Before the kubelet has told its pods nobody can say who may have a device open.
+  if (pods_.known()) problems.merge(tenancy_.Examine(MakeTenants(), seen_->devices));
+  return problems;
+}
+
+Plugin::Tenants Plugin::MakeTenants() const {
+  Tenants tenants;
+  const auto just_allocated = JustAllocated();
+  for (const auto& resource : seen_->inventory.resources) {
+    const std::string name = FullName(resource.name);
+    const auto served = served_.find(resource.name);
+    for (const Unit& unit : resource.units) {
+      Tenancy::Tenant tenant{
+          .unit = unit,
+          .assigned = pods_.Has(name, unit.id) || just_allocated.contains({name, unit.id})};
+      if (served != served_.end()) {
+        tenant.withheld = std::ranges::any_of(served->second.listed, [&](const Listed& listed) {
+          return listed.unit == unit && !listed.healthy();
+        });
+      }
+      tenant.hands_off = std::ranges::any_of(unit.bdfs, [&](const pci::Bdf& bdf) {
+        return withdrawal_.devices.contains(bdf.ToString());
+      });
+      tenants.push_back(std::move(tenant));
+    }
+  }
+  return tenants;
+}
+
+// A unit that is away is still listed while somebody has it, or may have it, or it is on the bus.
+bool Plugin::Keep(const std::string& resource, const Unit& unit) const {
+  if (!pods_.known() || pods_.Has(resource, unit.id)) return true;
+  const auto elsewhere = [&](const pci::Bdf& bdf) {
+    return std::ranges::any_of(seen_->inventory.resources, [&](const auto& other) {
+      return std::ranges::any_of(other.units, [&](const Unit& one) {
+        return std::ranges::find(one.bdfs, bdf) != one.bdfs.end();
+      });
+    });
+  };
+  return std::ranges::any_of(unit.bdfs, [&](const pci::Bdf& bdf) {
+    const bool on_bus =
+        std::ranges::find(seen_->devices, bdf, &pci::Device::bdf) != seen_->devices.end();
+    return on_bus && !elsewhere(bdf);
+  });
+}
+
+bool Plugin::OfferAll() {
+  const std::map<std::string, Problem> problems = FindProblems();
+  const auto& resources = seen_->inventory.resources;
+  for (const auto& resource : resources) served_.try_emplace(resource.name);
   bool fine = true;
   for (auto& [name, served] : served_) {
-    const auto found = std::ranges::find(resources, name, &Resource::name);
-    fine &= Offer(found == resources.end() ? Resource{name, {}} : *found, served);
+    const auto found = std::ranges::find(resources, name, &sandbox_device_plugin::Resource::name);
+    const bool there = found != resources.end();
+    fine &= Offer(there ? *found : sandbox_device_plugin::Resource{name, {}}, problems, served);
   }
   const absl::Status removed = RemoveStaleCdi(fs_, options_.cdi_dir, resources);
   problems_.Add("stale CDI files not removed", options_.cdi_dir, removed);
+  for (const std::string& complaint : FindForeignCdi(fs_, options_.cdi_dir, resources)) {
+    problems_.Add(Level::kError, "CDI files of others", options_.cdi_dir, complaint);
+  }
   return fine && removed.ok();
 }
 
-bool Plugin::Offer(const Resource& resource, Served& served) {
-  const std::string full_name = FullName(resource.name);
-  std::vector<Listed> listed = Relist(served.listed, resource.units);
-  // The file comes before the list, so that whatever is allocated can be resolved.
-  const absl::Status written = WriteCdi(fs_, options_.cdi_dir, resource);
-  problems_.Add("CDI file not written", full_name, written);
-  if (!written.ok()) HoldBack(listed, served.listed, "is in no CDI file");
-
-  if (listed != served.listed) {
-    LogChanges(full_name, served.listed, listed);
-    served.listed = std::move(listed);
-    if (served.server) served.server->Publish(served.listed);
+bool Plugin::Offer(const sandbox_device_plugin::Resource& resource,
+                   const std::map<std::string, Problem>& problems, Served& served) {
+  const std::string name = FullName(resource.name);
+  std::vector<Listed> listed = Relist(served.listed, resource.units, problems, clock_.Now(),
+                                      [&](const Unit& unit) { return Keep(name, unit); });
+  Withhold(listed, withdrawal_.devices, {Reason::kModeChange, "mode change in progress"});
+  for (const Listed& one : listed) {
+    if (one.problem.reason == Reason::kSettling)
+      Soon(std::max(one.since + kSettleTime - clock_.Now(), Duration::zero()));
   }
+  // What goes leaves the list before the file, what comes is in the file before the list: whatever
+  // is allocated can be resolved.
+  std::vector<Listed> without = listed;
+  HoldBack(without, served.listed, {Reason::kNoCdi, "is in no CDI file"});
+  if (TakesAway(served.listed, without)) Show(name, without, served);
+  const absl::Status written = WriteCdi(fs_, options_.cdi_dir, resource);
+  problems_.Add("CDI file not written", name, written);
+  Show(name, written.ok() ? std::move(listed) : std::move(without), served);
+
   const absl::Status serving = Serve(resource.name, served);
-  problems_.Add("not serving", full_name, serving);
+  problems_.Add("not serving", name, serving);
   return written.ok() && serving.ok();
 }
 
-absl::Status Plugin::Serve(const std::string& name, Served& served) {
-  const std::string& directory = options_.kubelet_dir;
-  // A kubelet that starts removes all sockets; behind one that is gone nobody reaches the server.
-  if (served.server && fs_.Exists(fmt::format("{}/{}", directory, served.endpoint))) {
-    return absl::OkStatus();
-  }
-  served.server.reset();
-  served.registered_with.reset();
-  const std::string where = fs_.Resolve(directory);
-  GPUHOST_ASSIGN(served.endpoint, EndpointName(where, name, std::random_device()()));
-  const FindDevice find = [this](const pci::Bdf& bdf) { return pci::ReadDevice(fs_, bdf); };
-  GPUHOST_ASSIGN(served.server,
-                 Server::Start(FullName(name), fmt::format("{}/{}", where, served.endpoint), find));
-  served.server->Publish(served.listed);
-  return absl::OkStatus();
+void Plugin::Show(const std::string& name, std::vector<Listed> listed, Served& served) {
+  const bool same = listed == served.listed;
+  if (!same) LogChanges(name, served.listed, listed);
+  served.listed = std::move(listed);
+  if (!same && served.server) served.server->Publish(served.listed);
 }
 
-bool Plugin::RegisterAll() {
-  const std::string socket = fs_.Resolve(options_.kubelet_dir + "/kubelet.sock");
-  const std::optional<KubeletId> kubelet = FindKubelet(socket);
-  if (kubelet != kubelet_) backoff_.Reset();
-  kubelet_ = kubelet;
-  bool fine = true;
-  for (auto& [name, served] : served_) {
-    if (!served.server || (kubelet && served.registered_with == kubelet)) continue;
-    if (!kubelet) {
-      problems_.Add(Level::kWarning, "waiting for the kubelet", socket,
-                    "no socket is there; is the kubelet running, and is this its directory");
-      continue;
+std::set<std::pair<std::string, std::string>> Plugin::JustAllocated() const {
+  std::set<std::pair<std::string, std::string>> found;
+  for (const auto& [name, served] : served_) {
+    if (!served.server) continue;
+    for (const auto& [id, when] : served.server->Allocated()) {
+      if (clock_.Now() - when < kAdmission) found.emplace(FullName(name), id);
     }
-    const absl::Status status = Register(socket, served.endpoint, FullName(name), kRegisterLimit);
-    problems_.Add("not registered", FullName(name), status);
-    fine = fine && status.ok();
-    if (!status.ok()) continue;
-    served.registered_with = kubelet;
-    service::Log(Level::kInfo, "registered with the kubelet",
-                 {{"resource", FullName(name)}, {"endpoint", served.endpoint}});
   }
-  return fine;
+  return found;
+}
+
+void Plugin::Report() {
+  pods_.Ask();
+  // Who released something is looked after at once.
+  if (pods_.known() && seen_ && tenancy_.HasNews(MakeTenants())) Soon(Duration::zero());
+  ReportInput input{.assignments = pods_.assignments(),
+                    .just_allocated = JustAllocated(),
+                    .transition = withdrawal_.transition};
+  for (const auto& [name, served] : served_) input.listed[FullName(name)] = served.listed;
+  service::StatusDocument report = MakeReport(input);
+  if (reported_ == report) return;
+  const absl::Status published = service::Publish(fs_, report);
+  problems_.Add("status document not published", "/run/nvidia/gpuhost", published);
+  if (published.ok()) reported_ = std::move(report);
 }
 
 std::string Plugin::Summary() const {
@@ -175,12 +254,30 @@ std::string Plugin::Summary() const {
   std::string text;
   for (const auto& [name, served] : served_) {
     const auto healthy = std::ranges::count_if(served.listed, &Listed::healthy);
-    const bool registered = kubelet_ && served.registered_with == kubelet_;
-    text +=
-        fmt::format("{}{}: {} of {} healthy, {}", text.empty() ? "" : "; ", FullName(name), healthy,
-                    served.listed.size(), registered ? "registered" : "waiting for the kubelet");
+    text += fmt::format("{}{}: {} of {} healthy, {}", text.empty() ? "" : "; ", FullName(name),
+                        healthy, served.listed.size(),
+                        IsRegistered(served) ? "registered" : "waiting for the kubelet");
   }
   return text;
+}
+
+std::vector<Plugin::Resource> Plugin::Resources() const {
+  std::vector<Resource> resources;
+  for (const auto& [name, served] : served_) {
+    Resource resource{.name = FullName(name),
+                      .listed = served.listed,
+                      .registered = IsRegistered(served),
+                      .followed = served.server && served.server->Followed(),
+                      .registrations = served.registrations,
+                      .requests = served.earlier};
+    if (served.server) {
+      const Server::Counters now = served.server->counters();
+      resource.requests.allocated += now.allocated;
+      resource.requests.refused += now.refused;
+    }
+    resources.push_back(std::move(resource));
+  }
+  return resources;
 }
 
 }  // namespace gpuhost::sandbox_device_plugin

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/sandbox-device-plugin/run.h"
 
+#include <atomic>
+#include <memory>
+
 #include "daemons/common/service/exit_code.h"
+#include "daemons/common/service/http_endpoint.h"
+#include "daemons/common/service/instance.h"
 #include "daemons/common/service/notify.h"
 #include "daemons/common/service/signals.h"
 #include "daemons/sandbox-device-plugin/endpoint.h"
+#include "daemons/sandbox-device-plugin/metrics.h"
 #include "daemons/sandbox-device-plugin/plugin.h"
+#include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/monitor.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -16,19 +23,58 @@ using service::Log;
 
 constexpr Duration kSettle = std::chrono::milliseconds(20);  // uevents come in bursts
 
+// What probes are told, on other threads.
+struct Heartbeat {
+  explicit Heartbeat(Clock& time) : clock(time), last(time.Now()) {}
+  // Passes come every few seconds; one may wait for the kubelet.
+  bool Beats() const { return clock.Now() - last.load() < std::chrono::minutes(2); }
+
+  Clock& clock;
+  std::atomic<TimePoint> last;
+  std::atomic<bool> ready = false;
+};
+
+// What another pass is made for.
+struct Changes {
+  pci::Monitor devices;
+  service::DirectoryWatch sockets;    // of the kubelet's directory
+  service::DirectoryWatch documents;  // of the other daemons
+
+  static absl::StatusOr<Changes> Open() {
+    GPUHOST_ASSIGN(auto devices, pci::Monitor::Open());
+    GPUHOST_ASSIGN(auto sockets, service::DirectoryWatch::Open());
+    GPUHOST_ASSIGN(auto documents, service::DirectoryWatch::Open());
+    return Changes{std::move(devices), std::move(sockets), std::move(documents)};
+  }
+};
+
 // Waits for a reason for another pass, at most for `limit`. False when it is time to stop.
-bool WaitForChange(Clock& clock, int stop, pci::Monitor& devices, service::DirectoryWatch& sockets,
-                   Duration limit) {
+bool WaitForChange(Clock& clock, int stop, Changes& changes, const Wakeup& wakeup, Duration limit) {
   const TimePoint deadline = clock.Now() + limit;
   while (true) {
     const Duration left = std::max(deadline - clock.Now(), Duration::zero());
-    const auto readable = service::WaitReadable({stop, devices.fd(), sockets.fd()}, left);
+    const auto readable = service::WaitReadable(
+        {stop, changes.devices.fd(), changes.sockets.fd(), changes.documents.fd(), wakeup.fd()},
+        left);
     if (readable[0]) return false;
     if (readable[1]) service::WaitReadable({stop}, kSettle);
-    // The kubelet also keeps files of its own in the directory.
-    const bool other_file = readable[2] && !sockets.Drain(".sock");
-    if (devices.Drain() || !other_file) return true;
+    if (readable == std::vector<bool>(readable.size(), false)) return true;
+    // In both directories are other files too, among them what this program writes.
+    const bool device = changes.devices.Drain(), socket = changes.sockets.Drain(".sock");
+    const bool document = changes.documents.Drain("cc-manager.json");
+    if (wakeup.Drain() || device || socket || document) return true;
   }
+}
+
+// A second plugin on the node is an error; a node without a place for locks is not: dropped into
+// the GPU Operator, the plugin sees nothing of the host's /run.
+absl::StatusOr<std::optional<service::Instance>> ClaimNode(HostFs& fs) {
+  auto instance = service::Instance::Claim(fs, "sandbox-device-plugin");
+  if (instance.ok()) return *std::move(instance);
+  if (absl::IsFailedPrecondition(instance.status())) return instance.status();
+  Log(Level::kWarning, "cc-manager cannot see that this program runs",
+      {{"reason", instance.status()}});
+  return std::nullopt;
 }
 
 }  // namespace
@@ -40,20 +86,41 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
     return service::kUsage;
   }
   auto stop = service::StopSignal::Block();
-  auto devices = pci::Monitor::Open();  // before the first scan, so that no change is missed
-  auto sockets = service::DirectoryWatch::Open();
-  for (const absl::Status& status : {stop.status(), devices.status(), sockets.status()}) {
+  auto changes = Changes::Open();  // before the first scan, so that no change is missed
+  const auto instance = ClaimNode(fs);
+  for (const absl::Status& status : {stop.status(), changes.status(), instance.status()}) {
     if (status.ok()) continue;
     Log(Level::kError, "cannot start", {{"error", status}});
     return service::kFailed;
   }
   LogGrpcAtDebug();
-  Plugin plugin(fs, *sockets, options);
+  service::Metrics metrics;
+  DescribeMetrics(metrics);
+  Heartbeat heartbeat(clock);
+  std::unique_ptr<service::HttpEndpoint> endpoint;
+  if (!options.metrics.empty()) {
+    auto listening = service::HttpEndpoint::Listen(
+        options.metrics, {.metrics = metrics,
+                          .healthy = [&] { return heartbeat.Beats(); },
+                          .ready = [&] { return heartbeat.ready.load(); }});
+    if (!listening.ok()) {
+      Log(Level::kError, "cannot start", {{"error", listening.status()}});
+      return service::kUsage;
+    }
+    endpoint = *std::move(listening);
+  }
+  Plugin plugin(fs, clock, changes->sockets, options);
   Duration limit;
   do {
+    const TimePoint started = clock.Now();
+    // Where the directory is missing there is no cc-manager to hear of.
+    changes->documents.Watch(fs.Resolve("/run/nvidia/gpuhost")).IgnoreError();
     limit = plugin.Reconcile();
+    heartbeat.last = clock.Now();
+    heartbeat.ready = IsReady(plugin.Resources());
+    SetMetrics(metrics, plugin.Resources(), clock.Now() - started);
     service::Notify("READY=1\nSTATUS=" + plugin.Summary());
-  } while (WaitForChange(clock, stop->fd(), *devices, *sockets, limit));
+  } while (WaitForChange(clock, stop->fd(), *changes, plugin.wakeup(), limit));
   service::Notify("STOPPING=1");
   Log(Level::kInfo, "stopping; CDI files stay");
   return service::kDone;

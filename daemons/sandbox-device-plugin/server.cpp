@@ -1,201 +1,216 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/sandbox-device-plugin/server.h"
 
-#include <deviceplugin_v1beta1.grpc.pb.h>
 #include <grpc/support/log.h>
-#include <grpcpp/grpcpp.h>
+#include <pluginregistration_v1.grpc.pb.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <mutex>
-#include <set>
+#include <algorithm>
+#include <cctype>
 
 #include "daemons/common/service/log.h"
+#include "daemons/sandbox-device-plugin/feed.h"
+#include "daemons/sandbox-device-plugin/prefer.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::sandbox_device_plugin {
 namespace {
 
 constexpr std::chrono::seconds kStopLimit(1);
+constexpr int kMaxPreferred = 4096;  // devices in one answer
 
 grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), Text(status)};
 }
 
-v1beta1::ListAndWatchResponse ToMessage(const std::vector<Listed>& listed) {
-  v1beta1::ListAndWatchResponse message;
-  for (const Listed& one : listed) {
-    v1beta1::Device& device = *message.add_devices();
-    device.set_id(one.unit.id);
-    device.set_health(one.healthy() ? "Healthy" : "Unhealthy");
-    if (one.unit.numa_node) device.mutable_topology()->add_nodes()->set_id(*one.unit.numa_node);
-  }
-  return message;
+template <typename Repeated>
+std::vector<std::string> ToStrings(const Repeated& repeated) {
+  return {repeated.begin(), repeated.end()};
 }
 
-class Stream;
-
-// The list of now and the streams that must hear of it. gRPC never reacts inside of a call that
-// starts something (StartWrite, Finish), so the lock is held across them.
-struct Feed {
-  std::mutex mutex;
-  std::vector<Listed> listed;
-  uint64_t version = 0;
-  bool stopping = false;
-  std::set<Stream*> streams;
-};
-
-// One ListAndWatch. At most one write is on its way; Finish comes when none is.
-class Stream final : public grpc::ServerWriteReactor<v1beta1::ListAndWatchResponse> {
- public:
-  explicit Stream(Feed& feed) : feed_(feed) {
-    const std::lock_guard lock(feed_.mutex);
-    feed_.streams.insert(this);
-    Advance();
-  }
-
-  // With the lock held: starts what comes next.
-  void Advance() {
-    if (writing_ || finished_) return;
-    if (ended_ || feed_.stopping) {
-      finished_ = true;
-      Finish(grpc::Status::OK);
-    } else if (sent_ != feed_.version) {
-      sent_ = feed_.version;
-      message_ = ToMessage(feed_.listed);
-      writing_ = true;
-      StartWrite(&message_);
-    }
-  }
-
-  void OnWriteDone(bool ok) override {
-    const std::lock_guard lock(feed_.mutex);
-    writing_ = false;
-    ended_ = ended_ || !ok;
-    Advance();
-  }
-
-  void OnCancel() override {
-    const std::lock_guard lock(feed_.mutex);
-    ended_ = true;
-    Advance();
-  }
-
-  void OnDone() override {
-    {
-      const std::lock_guard lock(feed_.mutex);
-      feed_.streams.erase(this);
-    }
-    delete this;
-  }
-
- private:
-  Feed& feed_;
-  v1beta1::ListAndWatchResponse message_;
-  uint64_t sent_ = 0;
-  bool writing_ = false;
-  bool ended_ = false;  // the other side is gone
-  bool finished_ = false;
-};
-
-grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext* context, const grpc::Status& status) {
+grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext* context,
+                                const grpc::Status& status = grpc::Status::OK) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(status);
   return reactor;
 }
 
-}  // namespace
-
-class Server::Service final : public v1beta1::DevicePlugin::CallbackService {
- public:
-  Service(std::string resource, FindDevice find)
-      : resource_(std::move(resource)), find_(std::move(find)) {}
-
-  void Update(const std::function<void(Feed&)>& change) {
-    const std::lock_guard lock(feed_.mutex);
-    change(feed_);
-    for (Stream* stream : feed_.streams) stream->Advance();
+// PCI_RESOURCE_NVIDIA_COM_PGPU, as KubeVirt looks for it.
+std::string VariableOf(const std::string& resource) {
+  std::string name = "PCI_RESOURCE_";
+  for (const char c : resource) {
+    const bool joiner = c == '/' || c == '.';
+    name += joiner ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }
+  return name;
+}
+
+// What requests leave behind for the loop.
+struct Notes {
+  mutable std::mutex mutex;
+  std::map<std::string, TimePoint> allocated;
+  std::optional<absl::Status> registration;
+  Server::Counters counters;
+};
+
+class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
+ public:
+  DevicePlugin(Clock& clock, const Serving& service, Notes& notes)
+      : feed(service.changed), clock_(clock), service_(service), notes_(notes) {}
 
   grpc::ServerUnaryReactor* GetDevicePluginOptions(grpc::CallbackServerContext* context,
                                                    const v1beta1::Empty*,
-                                                   v1beta1::DevicePluginOptions*) override {
-    return Reply(context, grpc::Status::OK);  // neither is offered
+                                                   v1beta1::DevicePluginOptions* options) override {
+    options->set_get_preferred_allocation_available(true);
+    options->set_pre_start_required(service_.check_start);
+    return Reply(context);
   }
 
-  grpc::ServerWriteReactor<v1beta1::ListAndWatchResponse>* ListAndWatch(
-      grpc::CallbackServerContext*, const v1beta1::Empty*) override {
-    return new Stream(feed_);
+  Feed::Reactor* ListAndWatch(grpc::CallbackServerContext*, const v1beta1::Empty*) override {
+    return feed.Open();
   }
 
   grpc::ServerUnaryReactor* GetPreferredAllocation(
       grpc::CallbackServerContext* context, const v1beta1::PreferredAllocationRequest* request,
       v1beta1::PreferredAllocationResponse* response) override {
-    for (int i = 0; i < request->container_requests_size(); ++i) {
-      response->add_container_responses();  // no preference
+    std::vector<Unit> units;
+    for (const Listed& listed : *feed.listed()) units.push_back(listed.unit);
+    for (const auto& container : request->container_requests()) {
+      const auto ids = Prefer(units, ToStrings(container.available_deviceids()),
+                              ToStrings(container.must_include_deviceids()),
+                              std::min(container.allocation_size(), kMaxPreferred));
+      response->add_container_responses()->mutable_deviceids()->Assign(ids.begin(), ids.end());
     }
-    return Reply(context, grpc::Status::OK);
+    return Reply(context);
   }
 
   grpc::ServerUnaryReactor* Allocate(grpc::CallbackServerContext* context,
                                      const v1beta1::AllocateRequest* request,
                                      v1beta1::AllocateResponse* response) override {
-    const std::vector<Listed> listed = Snapshot();
     for (const auto& container : request->container_requests()) {
-      const std::vector<std::string> ids(container.devices_ids().begin(),
-                                         container.devices_ids().end());
-      const auto nodes = sandbox_device_plugin::Allocate(listed, ids, find_);
-      if (!nodes.ok()) {
-        const absl::Status refused = Annotate(nodes.status(), resource_);
-        service::Log(service::Level::kError, "not allocated", {{"error", refused}});
-        return Reply(context, ToGrpc(refused));
-      }
-      auto& answer = *response->add_container_responses();
-      for (const std::string& node : *nodes) {
-        v1beta1::DeviceSpec& spec = *answer.add_devices();
-        spec.set_container_path(node);
-        spec.set_host_path(node);
-        spec.set_permissions("mrw");
-      }
-      service::Log(service::Level::kInfo, "allocated",
-                   {{"resource", resource_},
-                    {"ids", fmt::format("{}", fmt::join(ids, ","))},
-                    {"nodes", fmt::format("{}", fmt::join(*nodes, ","))}});
+      const absl::Status answered =
+          Answer(ToStrings(container.devices_ids()), *response->add_container_responses());
+      if (!answered.ok()) return Reply(context, ToGrpc(answered));
     }
-    return Reply(context, grpc::Status::OK);
+    return Reply(context);
   }
 
   grpc::ServerUnaryReactor* PreStartContainer(grpc::CallbackServerContext* context,
-                                              const v1beta1::PreStartContainerRequest*,
+                                              const v1beta1::PreStartContainerRequest* request,
                                               v1beta1::PreStartContainerResponse*) override {
-    return Reply(context, grpc::Status::OK);
+    const absl::Status checked =
+        CheckStart(*feed.listed(), ToStrings(request->devices_ids()), service_.find);
+    if (checked.ok()) return Reply(context);
+    const absl::Status refused = Annotate(checked, service_.resource);
+    service::Log(service::Level::kError, "container not started", {{"error", refused}});
+    return Reply(context, ToGrpc(refused));
+  }
+
+  Feed feed;
+
+ private:
+  absl::Status Answer(const std::vector<std::string>& ids,
+                      v1beta1::ContainerAllocateResponse& answer) {
+    // Noted first: whoever withdraws a device after this looks at the notes.
+    Note(ids);
+    const auto allocation = sandbox_device_plugin::Allocate(*feed.listed(), ids, service_.find);
+    if (!allocation.ok()) {
+      const absl::Status refused = Annotate(allocation.status(), service_.resource);
+      service::Log(service::Level::kError, "not allocated", {{"error", refused}});
+      const std::lock_guard lock(notes_.mutex);
+      ++notes_.counters.refused;
+      return refused;
+    }
+    for (const std::string& node : allocation->nodes) {
+      v1beta1::DeviceSpec& spec = *answer.add_devices();
+      spec.set_container_path(node);
+      spec.set_host_path(node);
+      spec.set_permissions("mrw");
+    }
+    if (service_.environment) {
+      (*answer.mutable_envs())[VariableOf(service_.resource)] =
+          fmt::format("{}", fmt::join(allocation->bdfs, ","));
+    }
+    service::Log(service::Level::kInfo, "allocated",
+                 {{"resource", service_.resource},
+                  {"ids", fmt::format("{}", fmt::join(ids, ","))},
+                  {"devices", fmt::format("{}", fmt::join(allocation->bdfs, ","))},
+                  {"nodes", fmt::format("{}", fmt::join(allocation->nodes, ","))}});
+    const std::lock_guard lock(notes_.mutex);
+    ++notes_.counters.allocated;
+    return absl::OkStatus();
+  }
+
+  void Note(const std::vector<std::string>& ids) {
+    const Feed::Snapshot listed = feed.listed();
+    const std::lock_guard lock(notes_.mutex);
+    for (const Listed& one : *listed) {
+      if (std::ranges::find(ids, one.unit.id) != ids.end()) {
+        notes_.allocated[one.unit.id] = clock_.Now();
+      }
+    }
+  }
+
+  Clock& clock_;
+  const Serving& service_;
+  Notes& notes_;
+};
+
+class Watched final : public pluginregistration::Registration::CallbackService {
+ public:
+  Watched(const Serving& service, Notes& notes) : service_(service), notes_(notes) {}
+
+  grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context,
+                                    const pluginregistration::InfoRequest*,
+                                    pluginregistration::PluginInfo* info) override {
+    info->set_type("DevicePlugin");
+    info->set_name(service_.resource);
+    info->set_endpoint(service_.socket);
+    info->add_supported_versions("v1beta1");
+    return Reply(context);
+  }
+
+  grpc::ServerUnaryReactor* NotifyRegistrationStatus(
+      grpc::CallbackServerContext* context, const pluginregistration::RegistrationStatus* status,
+      pluginregistration::RegistrationStatusResponse*) override {
+    {
+      const std::lock_guard lock(notes_.mutex);
+      notes_.registration = status->plugin_registered()
+                                ? absl::OkStatus()
+                                : Error(absl::StatusCode::kFailedPrecondition,
+                                        "the kubelet objects: {}", status->error());
+    }
+    service_.changed();
+    return Reply(context);
   }
 
  private:
-  std::vector<Listed> Snapshot() {
-    const std::lock_guard lock(feed_.mutex);
-    return feed_.listed;
-  }
-
-  const std::string resource_;
-  const FindDevice find_;
-  Feed feed_;
+  const Serving& service_;
+  Notes& notes_;
 };
 
+}  // namespace
+
 struct Server::Running {
-  std::string socket;
-  Service service;
-  std::unique_ptr<grpc::Server> server = nullptr;
+  Running(Clock& clock, Serving what) : service(std::move(what)), plugin(clock, service, notes) {}
+
+  Serving service;
+  Notes notes;
+  DevicePlugin plugin;
+  Watched watched{service, notes};
+  std::unique_ptr<grpc::Server> server;
 };
 
 Server::Server(std::unique_ptr<Running> running) : running_(std::move(running)) {}
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const std::string& resource,
-                                                      const std::string& socket, FindDevice find) {
-  auto running = std::unique_ptr<Running>(new Running{socket, {resource, std::move(find)}});
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(Clock& clock, Serving service) {
+  auto running = std::make_unique<Running>(clock, std::move(service));
+  const std::string& socket = running->service.socket;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
-  builder.RegisterService(&running->service);
+  builder.RegisterService(&running->plugin);
+  if (running->service.watched) builder.RegisterService(&running->watched);
   running->server = builder.BuildAndStart();
   if (!running->server) {
     return Error(absl::StatusCode::kUnavailable,
@@ -206,17 +221,31 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const std::string& resourc
 }
 
 void Server::Publish(std::vector<Listed> listed) {
-  running_->service.Update([&](Feed& feed) {
-    feed.listed = std::move(listed);
-    ++feed.version;
-  });
+  running_->plugin.feed.Publish(std::move(listed));
+}
+
+bool Server::Followed() const { return running_->plugin.feed.streams() > 0; }
+
+std::optional<absl::Status> Server::Registration() const {
+  const std::lock_guard lock(running_->notes.mutex);
+  return running_->notes.registration;
+}
+
+std::map<std::string, TimePoint> Server::Allocated() const {
+  const std::lock_guard lock(running_->notes.mutex);
+  return running_->notes.allocated;
+}
+
+Server::Counters Server::counters() const {
+  const std::lock_guard lock(running_->notes.mutex);
+  return running_->notes.counters;
 }
 
 Server::~Server() {
   // gRPC waits for open streams until its deadline, so they end first.
-  running_->service.Update([](Feed& feed) { feed.stopping = true; });
+  running_->plugin.feed.Stop(empty_at_end_);
   running_->server->Shutdown(std::chrono::system_clock::now() + kStopLimit);
-  ::unlink(running_->socket.c_str());
+  ::unlink(running_->service.socket.c_str());
 }
 
 void LogGrpcAtDebug() {

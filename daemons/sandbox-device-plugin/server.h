@@ -3,35 +3,62 @@
 
 #include <absl/status/statusor.h>
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "daemons/sandbox-device-plugin/allocate.h"
+#include "libgpuhost/base/clock.h"
 
 namespace gpuhost::sandbox_device_plugin {
+
+struct Serving {
+  std::string resource;                   // "nvidia.com/pgpu"
+  std::string socket;                     // the path to listen on
+  FindDevice find;                        // called on many threads
+  std::function<void()> changed = [] {};  // something that the loop should look at; many threads
+  bool check_start = false;               // have the kubelet ask before each start of a container
+  bool environment = false;               // tell containers their addresses, as KubeVirt wants it
+  bool watched = false;                   // also answer the kubelet's plugin watcher
+};
 
 // v1beta1.DevicePlugin for one resource on a Unix socket. Requests are answered on threads of gRPC,
 // from memory and sysfs alone, for the kubelet waits for them without a deadline and admits no pod
 // meanwhile.
 class Server {
  public:
-  // Serves at once. `find` is called on many threads. kUnavailable when nothing can listen on
-  // `socket`.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const std::string& resource,
-                                                       const std::string& socket, FindDevice find);
+  // Serves at once. kUnavailable when nothing can listen on the socket.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(Clock& clock, Serving service);
   // Ends all streams, then removes the socket.
   ~Server();
 
   // From now on this is the list; every open stream gets it. A stream that is behind gets the
   // newest list only.
   void Publish(std::vector<Listed> listed);
+  // The last list of every stream is empty, so that the node's capacity drops at once.
+  void EmptyAtEnd() { empty_at_end_ = true; }
+
+  // Somebody follows the list.
+  bool Followed() const;
+  // What the plugin watcher said last; empty before.
+  std::optional<absl::Status> Registration() const;
+  // When each id was allocated last.
+  std::map<std::string, TimePoint> Allocated() const;
+
+  struct Counters {
+    uint64_t allocated = 0;  // requests
+    uint64_t refused = 0;
+  };
+  Counters counters() const;
 
  private:
-  class Service;
   struct Running;
   explicit Server(std::unique_ptr<Running> running);
   std::unique_ptr<Running> running_;
+  bool empty_at_end_ = false;
 };
 
 // Makes gRPC write its own lines at debug level; what matters comes back as a status.

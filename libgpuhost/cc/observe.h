@@ -17,7 +17,8 @@ struct Observation {
   pci::Device device;
   const gpu::Chip* chip = nullptr;  // nullptr: unknown to this version
   // The effective state. Else why it cannot be read: kUnimplemented (chip not operated by this
-  // version), kUnavailable (asleep, or still booting: worth another look), kDataLoss and others
+  // version), kUnavailable (asleep, still booting, or its user has its registers to himself: worth
+  // another look), kDataLoss and others
   // (dead, see gpu::CheckAlive).
   absl::StatusOr<State> state = absl::UnknownError("not read");
   uint32_t mode_word = 0;  // the register behind `state`, when that is known

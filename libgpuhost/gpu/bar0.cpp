@@ -78,6 +78,12 @@ absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& d
   if (base == MAP_FAILED) {
     const int error = errno;
     const absl::Status status = ErrnoStatus(error, fmt::format("map {}", path));
+    // The kernel (CONFIG_IO_STRICT_DEVMEM) keeps registers for the driver that has reserved them,
+    // as vfio-pci does while a virtual machine runs.
+    if (error == EINVAL) {
+      return Error(absl::StatusCode::kUnavailable, "{}; its registers are reserved by who uses it",
+                   Text(status));
+    }
     return error == EPERM ? ExplainRefusal(fs_, status) : status;
   }
   return std::make_unique<Bar0>(base, size, writable);

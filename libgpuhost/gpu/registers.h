@@ -28,7 +28,8 @@ class Registers {
 
 enum class Access { kReadOnly, kReadWrite };
 
-// Opens the registers of devices: Bar0Source on a machine, the virtual GPU in tests.
+// Opens the registers of devices: Bar0Source on a machine, the virtual GPU in tests. kUnavailable
+// while somebody who uses the device has them to himself; kPermissionDenied under kernel lockdown.
 class RegisterSource {
  public:
   virtual ~RegisterSource() = default;

@@ -18,7 +18,7 @@ Kind Device::kind() const {
 
 bool Device::IsBridge() const { return class_code >> 8 == 0x0600 || class_code >> 8 == 0x0604; }
 
-bool Device::BoundToVfio() const { return driver && IsVfioDriver(*driver); }
+bool Device::BoundToVfio() const { return driver && (vfio_device || IsVfioDriver(*driver)); }
 
 bool IsVfioDriver(std::string_view driver) {
   // All of them end in this name: vfio-pci, nvgrace_gpu_vfio_pci.

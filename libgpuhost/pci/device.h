@@ -32,6 +32,8 @@ struct Device {
   std::optional<std::string> driver;           // name of the bound driver
   std::optional<uint32_t> iommu_group;         // empty: no IOMMU for this device
   std::optional<uint32_t> vfio_cdev;           // N of /dev/vfio/devices/vfioN
+  bool vfio_device = false;                    // registered with VFIO; shown from kernel 6.1 on
+  std::vector<Bdf> bridges;                    // above it, the root port first; empty: unknown
   std::optional<int> numa_node;                // empty: unknown or -1
   std::optional<std::string> reset_methods;    // as listed by reset_method: "flr bus"
   std::optional<std::string> power_state;      // "D0", "D3hot", ...
@@ -48,6 +50,7 @@ struct Device {
   bool IsBridge() const;
   // /sys/bus/pci/devices/<bdf>, with "/attribute" appended if one is given.
   std::string SysfsPath(std::string_view attribute = {}) const;
+  // On vfio-pci or another driver of VFIO's: known by its name, or by what it registered.
   bool BoundToVfio() const;
 };
 

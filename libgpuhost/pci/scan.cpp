@@ -38,16 +38,29 @@ std::optional<uint32_t> ReadIommuGroup(const HostFs& fs, const Bdf& bdf) {
 
 // A directory vfio-dev/vfioN exists from kernel 6.1 on; only with its `dev` attribute is there a
 // character device (CONFIG_VFIO_DEVICE_CDEV).
-std::optional<uint32_t> ReadVfioCdev(const HostFs& fs, const Bdf& bdf) {
-  const std::string directory = SysfsPath(bdf, "vfio-dev");
+void ReadVfio(const HostFs& fs, Device& device) {
+  const std::string directory = device.SysfsPath("vfio-dev");
   for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
-    if (!name.starts_with("vfio") || !fs.Exists(fmt::format("{}/{}/dev", directory, name)))
-      continue;
-    if (const auto number = ParseDecimal(std::string_view(name).substr(4), UINT32_MAX)) {
-      return static_cast<uint32_t>(*number);
-    }
+    if (!name.starts_with("vfio")) continue;
+    const auto number = ParseDecimal(std::string_view(name).substr(4), UINT32_MAX);
+    if (!number) continue;
+    device.vfio_device = true;
+    if (!fs.Exists(fmt::format("{}/{}/dev", directory, name))) continue;
+    device.vfio_cdev = static_cast<uint32_t>(*number);
+    return;
   }
-  return std::nullopt;
+}
+
+// From the path behind the bus's link: ../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0.
+std::vector<Bdf> ReadBridges(const HostFs& fs, const Bdf& bdf) {
+  std::vector<Bdf> bridges;
+  const std::string path = fs.ReadLink(SysfsPath(bdf)).value_or("");
+  for (size_t start = 0, end; start < path.size(); start = end + 1) {
+    end = std::min(path.find('/', start), path.size());
+    const auto above = Bdf::Parse(std::string_view(path).substr(start, end - start));
+    if (above.ok() && *above != bdf) bridges.push_back(*above);
+  }
+  return bridges;
 }
 
 std::vector<Bdf> ReadConsumers(const HostFs& fs, const Bdf& bdf) {
@@ -88,7 +101,8 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
   device.subsystem_device = static_cast<uint16_t>(id("subsystem_device").value_or(0));
   device.driver = IfThere(fs.LinkName(SysfsPath(bdf, "driver")));
   device.iommu_group = ReadIommuGroup(fs, bdf);
-  device.vfio_cdev = ReadVfioCdev(fs, bdf);
+  ReadVfio(fs, device);
+  device.bridges = ReadBridges(fs, bdf);
   device.numa_node = ReadNumaNode(fs, bdf);
   device.reset_methods = IfThere(fs.ReadAttribute(SysfsPath(bdf, "reset_method")));
   device.power_state = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power_state")));

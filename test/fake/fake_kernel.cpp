@@ -62,6 +62,9 @@ void FakeKernel::Add(const Function& function) {
     AddDriver(function.driver);
     root_.Link(path + "/driver", "../../drivers/" + function.driver);
   }
+  if (function.driver == "vfio-pci") {
+    root_.File(fmt::format("/dev/vfio/{}", function.iommu_group), "");
+  }
   if (function.gpu != nullptr) gpus_[function.bdf] = function.gpu;
 }
 

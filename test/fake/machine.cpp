@@ -60,10 +60,21 @@ void Machine::HoldOpen(size_t index, int pid, const std::string& command) {
   root.Link(fmt::format("/proc/{}/fd/7", pid), fmt::format("/dev/vfio/{}", index + 1));
 }
 
+void Machine::RunVirtualMachine(size_t index, int pid) {
+  HoldOpen(index, pid, "qemu-system-x86");
+  reserved_.insert(index);
+}
+
+void Machine::EndVirtualMachine(size_t index, int pid) {
+  root.Remove(fmt::format("/proc/{}", pid));
+  reserved_.erase(index);
+}
+
 absl::StatusOr<std::unique_ptr<gpu::Registers>> Machine::Open(const pci::Device& device,
                                                               gpu::Access access) {
   const size_t index = device.bdf.bus - 1u;
   if (index >= gpus_.size()) return Error(absl::StatusCode::kNotFound, "no GPU {}", device.bdf);
+  if (reserved_.contains(index)) return absl::UnavailableError("reserved by who uses it");
   return std::make_unique<vgpu::VgpuRegisters>(*gpus_[index], access);
 }
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ class Machine : public gpu::RegisterSource {
   // Makes it look as if process `pid` had a GPU's VFIO group open.
   void HoldOpen(size_t index, int pid, const std::string& command);
 
+  // The same with a virtual machine that runs: the kernel lets nobody else map the registers.
+  void RunVirtualMachine(size_t index, int pid);
+  void EndVirtualMachine(size_t index, int pid);
+
   absl::StatusOr<std::unique_ptr<gpu::Registers>> Open(const pci::Device& device,
                                                        gpu::Access access) override;
   gpu::Host host() { return {kernel, clock, *this}; }
@@ -45,6 +50,7 @@ class Machine : public gpu::RegisterSource {
 
  private:
   std::vector<std::unique_ptr<vgpu::VirtualGpu>> gpus_;
+  std::set<size_t> reserved_;
 };
 
 }  // namespace gpuhost::fake

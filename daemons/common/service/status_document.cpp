@@ -36,7 +36,8 @@ DeviceStatus ToDevice(const ordered_json& json) {
                       .state = TextOf(json, "state"),
                       .pending = TextOf(json, "pending"),
                       .error = TextOf(json, "error"),
-                      .withdraw = json.contains("withdraw") && json["withdraw"] == true};
+                      .withdraw = json.contains("withdraw") && json["withdraw"] == true,
+                      .unit = TextOf(json, "unit")};
   const auto users = json.find("users");
   if (users == json.end() || !users->is_array()) return device;
   for (const ordered_json& user : *users) {
@@ -59,6 +60,7 @@ absl::Status Publish(HostFs& fs, StatusDocument document) {
                       {"error", device.error}};
     if (device.withdraw) json["withdraw"] = true;
     if (!device.users.empty()) json["users"] = device.users;
+    if (!device.unit.empty()) json["unit"] = device.unit;
     devices.push_back(std::move(json));
   }
   const ordered_json json{{"schema", kSchema},

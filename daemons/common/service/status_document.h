@@ -27,6 +27,9 @@ struct DeviceStatus {
   std::string error;      // empty: all well; else cause and remedy
   bool withdraw = false;  // cc-manager: nobody may be given this device now
   std::vector<std::string> users;  // plugin: "namespace/pod/container" it is allocated to
+  std::string unit;                // plugin: "nvidia.com/pgpu=7", as the kubelet and CDI name it
+
+  bool operator==(const DeviceStatus&) const = default;
 };
 
 struct StatusDocument {
@@ -39,6 +42,8 @@ struct StatusDocument {
   std::string transition;
   std::string reason;  // why it is in this phase, where that needs a word
   std::vector<DeviceStatus> devices;
+
+  bool operator==(const StatusDocument&) const = default;
 };
 
 // Writes the document of `document.daemon` with the generation after the one found there.

@@ -4,7 +4,7 @@
 cluster=''
 guest() {
   fake_gpus 3
-  sandbox-device-plugin &
+  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
   plugin=$!
   eventually "three GPUs are allocatable" allocatable_is pgpu 3
 
@@ -18,6 +18,18 @@ guest() {
   eventually "the third goes to another pod" phase_is one Running
   rest=$(kubectl logs one | xargs)
   expect "each GPU has one pod" "41 42 43" "$(tr ' ' '\n' <<<"$got $rest" | grep -v vfio | sort | xargs)"
+
+  has() { gpuhostctl devices | grep -q "nvidia.com/pgpu=.* default/$1/main"; }
+  eventually "the plugin knows which pods have them" has two
+  eventually "also the pod that came later" has one
+  expect "each GPU is told with its pod" 3 "$(gpuhostctl devices | grep -c ' default/.*/main')"
+  kill -9 $plugin
+  wait $plugin || true
+  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
+  plugin=$!
+  eventually "a new plugin finds the pods that run" has one
+  eventually "and all GPUs are allocatable" allocatable_is pgpu 3
+  expect "the pod goes on" Running "$(kubectl get pod two -o 'jsonpath={.status.phase}')"
 
   cluster-part stop kubelet
   expect "the plugin lives on" yes "$(kill -0 $plugin && echo yes)"

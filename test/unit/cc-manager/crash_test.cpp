@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // cc-manager dies before any of its writes to hardware and files, and before and after any of its
-// requests to the API server, and a new one starts. Wherever that was, the node ends where it should, and on the way nobody was robbed.
+// requests to the API server, and a new one starts. Wherever that was, the node ends where it
+// should, and on the way nobody was robbed.
 #include <catch2/catch.hpp>
 #include <cstdio>
 

@@ -159,6 +159,25 @@ TEST_CASE("a virtual machine keeps the change waiting, operands stay meanwhile")
   CHECK(world.AllIn(Mode::kOn));
 }
 
+TEST_CASE("a virtual machine that runs hides its GPU's mode, and is left alone all the same") {
+  NodeWorld world({"h100-pcie", "h100-pcie"}, true, {{kMode, "on"}});
+  REQUIRE(world.Settle().status.ok());
+  world.machine.RunVirtualMachine(1, 4711);
+  world.Restart();
+  CHECK(world.Settle().status.ok());
+  CHECK(world.ReadyState() == "true");
+
+  world.SetMode("off");
+  world.wakeup.Then([&] {
+    CHECK(Told(world) == "off: waiting: in use by qemu-system-x86 (pid 4711)");
+    CHECK(world.Resets() == 2);
+    world.machine.EndVirtualMachine(1, 4711);
+  });
+  world.wakeup.Pass(3);
+  CHECK(world.Settle().status.ok());
+  CHECK(world.AllIn(Mode::kOff));
+}
+
 TEST_CASE("a wish that is taken back while waiting leaves all as it was") {
   NodeWorld world({"h100-pcie"}, true, {{kMode, "off"}, {kVfio, "true"}});
   REQUIRE(world.Settle().status.ok());

@@ -12,6 +12,10 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
+std::vector<Listed> List(const std::vector<Listed>& before, const std::vector<Unit>& present) {
+  return Relist(before, present, {}, {}, [](const Unit&) { return true; });
+}
+
 // GPUs at buses 1, 2, ... in groups 11, 12, ... with character devices 1, 2, ...
 struct Bench {
   explicit Bench(Backend kind) : backend(kind) {
@@ -23,18 +27,22 @@ struct Bench {
                          .iommu_group = 10u + bus,
                          .vfio_cdev = bus});
     }
-    const Inventory inventory = BuildInventory(devices, {}, backend);
-    listed = Relist({}, inventory.resources.at(0).units);
+    const Inventory inventory = BuildInventory(devices, {.iommufd = kind == Backend::kCdev}, {});
+    listed = List({}, inventory.resources.at(0).units);
   }
 
+  FindDevice find() const {
+    return [this](const pci::Bdf& bdf) -> absl::StatusOr<pci::Device> {
+      for (const pci::Device& device : devices) {
+        if (device.bdf == bdf) return device;
+      }
+      return absl::NotFoundError("read vendor: No such file or directory");
+    };
+  }
   absl::StatusOr<Strings> Allocate(const Strings& ids) const {
-    return sandbox_device_plugin::Allocate(
-        listed, ids, [&](const pci::Bdf& bdf) -> absl::StatusOr<pci::Device> {
-          for (const pci::Device& device : devices) {
-            if (device.bdf == bdf) return device;
-          }
-          return absl::NotFoundError("read vendor: No such file or directory");
-        });
+    const auto allocation = sandbox_device_plugin::Allocate(listed, ids, find());
+    if (!allocation.ok()) return allocation.status();
+    return allocation->nodes;
   }
   std::string Refused(const Strings& ids) const {
     const auto nodes = Allocate(ids);
@@ -78,9 +86,9 @@ TEST_CASE("ids that are not listed are invalid, whatever they are") {
 
 TEST_CASE("a unit that is listed as unhealthy is refused with its reason") {
   Bench bench(Backend::kGroup);
-  bench.listed = Relist(bench.listed, {bench.listed[0].unit});
+  bench.listed = List(bench.listed, {bench.listed[0].unit});
   CHECK(bench.Allocate({"11"}).ok());
-  CHECK(bench.Refused({"12"}) == "device '12' (0000:02:00.0) is gone or no longer on vfio-pci");
+  CHECK(bench.Refused({"12"}) == "device '12' (0000:02:00.0): is gone or no longer on vfio-pci");
 }
 
 TEST_CASE("devices are looked at again, for the list may be older than the machine") {
@@ -100,4 +108,22 @@ TEST_CASE("a device that was bound again under another number is refused") {
   bench.devices[1].vfio_cdev.reset();
   CHECK(bench.Refused({"1"}).find("is now /dev/vfio/devices/vfio7") != std::string::npos);
   CHECK(bench.Refused({"2"}).find("without a device node") != std::string::npos);
+}
+
+TEST_CASE("a container gets the addresses of its devices in the order of the request") {
+  const Bench bench(Backend::kGroup);
+  const auto allocation = Allocate(bench.listed, {"13", "11"}, bench.find());
+  REQUIRE(allocation.ok());
+  CHECK(allocation->bdfs == std::vector<pci::Bdf>{{.bus = 3}, {.bus = 1}});
+}
+
+TEST_CASE("a container may start with what it was given, if that is still what it was") {
+  Bench bench(Backend::kCdev);
+  bench.listed[0].problem = {Reason::kModeChange, "mode change in progress"};
+  CHECK(CheckStart(bench.listed, {"1", "2"}, bench.find()).ok());
+  bench.listed[0].problem = {Reason::kCheckpoint, "would get another's"};
+  CHECK(Text(CheckStart(bench.listed, {"1"}, bench.find())) == "device '1': would get another's");
+  bench.devices[1].vfio_cdev = 9;
+  CHECK(absl::IsFailedPrecondition(CheckStart(bench.listed, {"2"}, bench.find())));
+  CHECK(absl::IsInvalidArgument(CheckStart(bench.listed, {"x"}, bench.find())));
 }

@@ -105,3 +105,22 @@ TEST_CASE("only files that this program wrote are cleaned away") {
                                                                "nvidia.com-pgpu.yaml",
                                                                "other.com-nic.yaml"});
 }
+
+TEST_CASE("what others write beside our file is complained of when it fails pods") {
+  Bench bench;
+  const auto complaints = [&] { return FindForeignCdi(bench.fs, kDirectory, {kCdevs}); };
+  REQUIRE(bench.Write(kCdevs).ok());
+  bench.root.File("/var/run/cdi/other.yaml", "---\ncdiVersion: 0.5.0\nkind: other.com/nic\n");
+  bench.root.File("/var/run/cdi/notes.txt", "kind: nvidia.com/pgpu\n");
+  CHECK(complaints().empty());
+
+  bench.root.File("/etc/cdi/mine.json", R"({"cdiVersion": "0.6.0", "kind": "nvidia.com/pgpu"})");
+  REQUIRE(complaints().size() == 1);
+  CHECK(complaints()[0].find("/etc/cdi/mine.json also defines nvidia.com/pgpu") == 0);
+  bench.root.File("/var/run/cdi/new.yaml", "cdiVersion: 1.1.0\nkind: other.com/nic\n");
+  REQUIRE(complaints().size() == 2);
+  CHECK(complaints()[0].find("/var/run/cdi/new.yaml has version 1.1.0") == 0);
+  bench.root.File("/var/run/cdi/new.yaml", "cdiVersion:");
+  bench.root.File("/etc/cdi/mine.json", "");
+  CHECK(complaints().empty());
+}

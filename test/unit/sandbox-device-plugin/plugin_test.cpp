@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemons/common/service/signals.h"
+#include "test/fake/fake_clock.h"
 #include "test/fake/fake_kernel.h"
 #include "test/kubelet/stand_in.h"
 #include "test/unit/sandbox-device-plugin/dead_socket.h"
@@ -21,7 +22,7 @@ const std::string kCdi = "/var/run/cdi/nvidia.com-pgpu.yaml";
 constexpr Duration kGenerous = std::chrono::seconds(60);
 
 using Devices = std::vector<kubelet::Device>;
-using Ids = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 const kubelet::Device kGpu2{"2", true, {0}}, kGpu10{"10", true, {1}};
 
@@ -70,6 +71,7 @@ struct Bench {
   Options options;
   fake::TempRoot root;
   fake::FakeKernel kernel{root};
+  fake::FakeClock clock;
   std::unique_ptr<kubelet::StandIn> kubelet;
   service::DirectoryWatch watch = *service::DirectoryWatch::Open();
 };
@@ -78,13 +80,13 @@ struct Bench {
 
 TEST_CASE("the plugin registers, lists, and writes what CDI needs") {
   Bench bench;
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   REQUIRE(bench.Lists({kGpu2, kGpu10}));
   const kubelet::Resource pgpu = bench.kubelet->resources().at(kPgpu);
   CHECK(pgpu.registrations == 1);
   CHECK(pgpu.endpoint.starts_with("sandbox-pgpu-"));
-  CHECK_FALSE(pgpu.preferred_allocation);
+  CHECK(pgpu.preferred_allocation);
   CHECK_FALSE(pgpu.pre_start);
   CHECK(bench.root.Content(kCdi).find("- name: \"2\"") != std::string::npos);
   CHECK(plugin.Summary() == "nvidia.com/pgpu: 2 of 2 healthy, registered");
@@ -95,7 +97,7 @@ TEST_CASE("the plugin registers, lists, and writes what CDI needs") {
 
 TEST_CASE("a container gets its nodes, and an error for what it cannot have") {
   Bench bench;
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   const auto specs = bench.kubelet->Allocate(kPgpu, {"10"});
   REQUIRE(specs.ok());
@@ -109,13 +111,14 @@ TEST_CASE("a container gets its nodes, and an error for what it cannot have") {
   CHECK(absl::IsFailedPrecondition(gone));
   CHECK(Text(gone).find("nvidia.com/pgpu: 0000:01:00.0 has no driver") == 0);
 
-  CHECK(bench.kubelet->Prefer(kPgpu, {"2", "10"}, 1)->empty());
+  CHECK(*bench.kubelet->Prefer(kPgpu, {"10", "2"}, 1) == Strings{"2"});
+  CHECK(bench.kubelet->Prefer(kPgpu, {"2", "10"}, 2)->size() == 2);
   CHECK(bench.kubelet->PreStart(kPgpu, {"2"}).ok());
 }
 
 TEST_CASE("a GPU that leaves vfio-pci is unhealthy until it is back") {
   Bench bench;
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   REQUIRE(bench.Lists({kGpu2, kGpu10}));
   bench.Unbind();
@@ -131,6 +134,9 @@ TEST_CASE("a GPU that leaves vfio-pci is unhealthy until it is back") {
   CHECK_FALSE(bench.root.Exists(kCdi));
 
   bench.Bind();
+  CHECK(plugin.Reconcile() <= kSettleTime);
+  CHECK(absl::IsFailedPrecondition(bench.kubelet->Allocate(kPgpu, {"10"}).status()));
+  bench.clock.SleepFor(kSettleTime);
   plugin.Reconcile();
   CHECK(bench.Lists({Unhealthy(kGpu2), kGpu10}));
   CHECK(bench.kubelet->Allocate(kPgpu, {"10"}).ok());
@@ -138,7 +144,7 @@ TEST_CASE("a GPU that leaves vfio-pci is unhealthy until it is back") {
 
 TEST_CASE("the plugin comes back after the kubelet, which took its socket away") {
   Bench bench;
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   REQUIRE(bench.Lists({kGpu2, kGpu10}));
   const std::string endpoint = bench.kubelet->resources().at(kPgpu).endpoint;
@@ -156,7 +162,7 @@ TEST_CASE("the plugin comes back after the kubelet, which took its socket away")
 TEST_CASE("without a kubelet the plugin waits, and registers when it comes") {
   Bench bench;
   bench.kubelet.reset();
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   CHECK(bench.root.Exists(kCdi));
   CHECK(plugin.Summary() == "nvidia.com/pgpu: 2 of 2 healthy, waiting for the kubelet");
@@ -170,7 +176,7 @@ TEST_CASE("without a kubelet the plugin waits, and registers when it comes") {
 TEST_CASE("a kubelet that does not answer is tried again soon") {
   Bench bench;
   bench.kubelet.reset();
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   LeaveDeadSocket(bench.root.Of(bench.options.kubelet_dir + "/kubelet.sock").string());
   CHECK(plugin.Reconcile() < std::chrono::milliseconds(100));
   const Duration later = plugin.Reconcile();
@@ -184,7 +190,7 @@ TEST_CASE("a kubelet that does not answer is tried again soon") {
 TEST_CASE("devices that no CDI file names are not offered") {
   Bench bench;
   bench.root.File("/var/run/cdi", "a file where the directory should be");
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   CHECK(bench.Lists({Unhealthy(kGpu2), Unhealthy(kGpu10)}));
   bench.root.Remove("/var/run/cdi");
@@ -197,7 +203,7 @@ TEST_CASE("nothing is served until the first GPU is on vfio-pci") {
   for (const char* gpu : {"0000:01:00.0", "0000:02:00.0"}) {
     bench.root.Remove(fmt::format("/sys/bus/pci/devices/{}/driver", gpu));
   }
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   CHECK(plugin.Summary() == "nothing to offer");
   CHECK(bench.Sockets() == 0);
@@ -213,7 +219,7 @@ TEST_CASE("GPUs and switches are two resources, each with a server and a CDI fil
                     .class_code = 0x068000,
                     .iommu_group = 5,
                     .driver = "vfio-pci"});
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   CHECK(bench.Lists({kGpu2, kGpu10}));
   CHECK(bench.kubelet->WaitFor(kGenerous, [](const kubelet::Resources& resources) {
@@ -227,7 +233,7 @@ TEST_CASE("GPUs and switches are two resources, each with a server and a CDI fil
 
 TEST_CASE("ids stay in one numbering when iommufd comes later") {
   Bench bench;
-  Plugin plugin(bench.kernel, bench.watch, bench.options);
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
   REQUIRE(bench.Lists({kGpu2, kGpu10}));
   bench.root.File("/dev/iommu", "");
@@ -238,7 +244,7 @@ TEST_CASE("ids stay in one numbering when iommufd comes later") {
 TEST_CASE("stopping ends the list, removes the socket and keeps the CDI file") {
   Bench bench;
   {
-    Plugin plugin(bench.kernel, bench.watch, bench.options);
+    Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
     plugin.Reconcile();
     REQUIRE(bench.Lists({kGpu2, kGpu10}));
     CHECK(bench.Sockets() == 1);

@@ -8,6 +8,7 @@
 
 #include "daemons/sandbox-device-plugin/kubelet.h"
 #include "libgpuhost/base/status.h"
+#include "test/fake/fake_clock.h"
 #include "test/fake/temp_root.h"
 #include "test/kubelet/stand_in.h"
 #include "test/unit/sandbox-device-plugin/dead_socket.h"
@@ -26,9 +27,10 @@ struct Bench {
     kubelet = *std::move(started);
   }
   std::unique_ptr<Server> Start(const std::string& resource, const std::string& endpoint) {
-    auto server = Server::Start(resource, root.path() + "/" + endpoint, [](const pci::Bdf&) {
-      return absl::NotFoundError("no devices here");
-    });
+    auto server = Server::Start(
+        clock, {.resource = resource,
+                .socket = root.path() + "/" + endpoint,
+                .find = [](const pci::Bdf&) { return absl::NotFoundError("no devices here"); }});
     REQUIRE(server.ok());
     return *std::move(server);
   }
@@ -43,13 +45,14 @@ struct Bench {
     });
   }
 
+  fake::FakeClock clock;
   fake::TempRoot root;
   std::unique_ptr<kubelet::StandIn> kubelet;
 };
 
 std::vector<Listed> Units(size_t count) {
   std::vector<Listed> listed;
-  for (size_t i = 0; i < count; ++i) listed.push_back({{.id = std::to_string(i)}, ""});
+  for (size_t i = 0; i < count; ++i) listed.push_back({{.id = std::to_string(i)}, {}});
   return listed;
 }
 
@@ -105,7 +108,8 @@ TEST_CASE("the socket is for the kubelet alone and goes with the server") {
 
 TEST_CASE("what cannot be served or registered is told with its path") {
   Bench bench;
-  const auto server = Server::Start("nvidia.com/a", bench.root.path() + "/none/a.sock", nullptr);
+  const auto server = Server::Start(
+      bench.clock, {.resource = "nvidia.com/a", .socket = bench.root.path() + "/none/a.sock"});
   CHECK(absl::IsUnavailable(server.status()));
   const absl::Status refused = bench.Register("no-slash", "a.sock");
   CHECK(absl::IsInvalidArgument(refused));

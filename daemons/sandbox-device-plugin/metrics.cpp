@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/sandbox-device-plugin/metrics.h"
+
+#include <algorithm>
+
+namespace gpuhost::sandbox_device_plugin {
+
+void DescribeMetrics(service::Metrics& metrics) {
+  using Type = service::Metrics::Type;
+  metrics.Describe("gpuhost_plugin_units", Type::kGauge,
+                   "Units by resource; without reason they are offered");
+  metrics.Describe("gpuhost_plugin_devices", Type::kGauge,
+                   "Devices by resource; more than units where some share an IOMMU group");
+  metrics.Describe("gpuhost_plugin_registered", Type::kGauge, "The kubelet of now knows of it");
+  metrics.Describe("gpuhost_plugin_followed", Type::kGauge, "The kubelet follows its list");
+  metrics.Describe("gpuhost_plugin_registrations_total", Type::kCounter, "Registrations");
+  metrics.Describe("gpuhost_plugin_allocations_total", Type::kCounter,
+                   "Requests for devices, by result");
+  metrics.Describe("gpuhost_plugin_pass_seconds", Type::kGauge, "How long the last pass took");
+}
+
+void SetMetrics(service::Metrics& metrics, const std::vector<Plugin::Resource>& resources,
+                Duration pass) {
+  metrics.Clear("gpuhost_plugin_units");
+  for (const Plugin::Resource& resource : resources) {
+    const auto set = [&](const char* name, double value) {
+      metrics.Set(name, {{"resource", resource.name}}, value);
+    };
+    size_t devices = 0;
+    for (const Listed& listed : resource.listed) {
+      devices += listed.unit.bdfs.size();
+      metrics.Add(
+          "gpuhost_plugin_units",
+          {{"resource", resource.name}, {"reason", std::string(ToString(listed.problem.reason))}});
+    }
+    set("gpuhost_plugin_devices", static_cast<double>(devices));
+    set("gpuhost_plugin_registered", resource.registered);
+    set("gpuhost_plugin_followed", resource.followed);
+    set("gpuhost_plugin_registrations_total", static_cast<double>(resource.registrations));
+    for (const auto& [result, count] : {std::pair("done", resource.requests.allocated),
+                                        std::pair("refused", resource.requests.refused)}) {
+      metrics.Set("gpuhost_plugin_allocations_total",
+                  {{"resource", resource.name}, {"result", result}}, static_cast<double>(count));
+    }
+  }
+  metrics.Set("gpuhost_plugin_pass_seconds", {}, Seconds(pass));
+}
+
+bool IsReady(const std::vector<Plugin::Resource>& resources) {
+  return std::ranges::all_of(resources, [](const Plugin::Resource& resource) {
+    return resource.listed.empty() || (resource.registered && resource.followed);
+  });
+}
+
+}  // namespace gpuhost::sandbox_device_plugin

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/sandbox-device-plugin/probe.h"
+
+#include <algorithm>
+
+#include "libgpuhost/base/parse.h"
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/scan.h"
+
+namespace gpuhost::sandbox_device_plugin {
+namespace {
+
+constexpr uint32_t kBridgeClass = 0x06;
+
+// The node is there: in /dev, or, where this program's /dev is a container's, in sysfs.
+bool HasNode(const HostFs& fs, const pci::Device& device, Backend backend) {
+  if (backend == Backend::kCdev) return true;  // its number was read from sysfs
+  return fs.Exists(fmt::format("/sys/class/vfio/{}", *device.iommu_group)) ||
+         fs.Exists(fmt::format("/dev/vfio/{}", *device.iommu_group));
+}
+
+// The device of the group that keeps it from being given to a virtual machine; empty for none. A
+// device without driver does not, nor do bridges. Source: drivers/vfio/vfio_main.c and
+// drivers/iommu/iommu.c, ownership of DMA.
+std::string Obstacle(const HostFs& fs, const pci::Device& device) {
+  const std::string directory = device.SysfsPath("iommu_group/devices");
+  for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
+    const auto bdf = pci::Bdf::Parse(name);
+    if (!bdf.ok() || *bdf == device.bdf) continue;
+    const auto other = pci::ReadDevice(fs, *bdf);
+    if (!other.ok() || !other->driver || other->BoundToVfio()) continue;
+    if (other->class_code >> 16 == kBridgeClass || *other->driver == "pci-stub") continue;
+    return fmt::format("{} ({})", name, *other->driver);
+  }
+  return "";
+}
+
+// "TOTAL_ERR_FATAL 3" at the end of a table. Source: Documentation/ABI/testing/sysfs-bus-pci-
+// devices-aer_stats.
+std::optional<uint64_t> FatalErrors(const HostFs& fs, const pci::Device& device) {
+  constexpr std::string_view kTotal = "TOTAL_ERR_FATAL ";
+  const std::string table = fs.Read(device.SysfsPath("aer_dev_fatal")).value_or("");
+  const size_t at = table.find(kTotal);
+  if (at == std::string::npos) return std::nullopt;
+  const size_t start = at + kTotal.size();
+  return ParseDecimal(std::string_view(table).substr(start, table.find('\n', start) - start));
+}
+
+}  // namespace
+
+Problem Probe::Examine(const HostFs& fs, const pci::Device& device, Backend backend, TimePoint now,
+                       bool hands_off) {
+  if (!HasNode(fs, device, backend)) {
+    return {Reason::kNoNode, fmt::format("{} has no device node; bind it again", device.bdf)};
+  }
+  if (const std::string other = Obstacle(fs, device); !other.empty()) {
+    return {Reason::kNotViable, fmt::format("{} shares its IOMMU group with {}, which the host "
+                                            "uses; bind that to vfio-pci too",
+                                            device.bdf, other)};
+  }
+  if (device.power_state == "error") {
+    return {Reason::kPower,
+            fmt::format("{} does not leave its power state; a reboot may help", device.bdf)};
+  }
+  if (HadFatalError(fs, device)) {
+    return {Reason::kFatalError,
+            fmt::format("{} had a fatal PCI Express error; bind it again to offer it", device.bdf)};
+  }
+  if (!Answers(fs, device, now, hands_off)) {
+    return {Reason::kNoAnswer,
+            fmt::format("{} does not answer, it is off the bus; reset it or reboot", device.bdf)};
+  }
+  return {};
+}
+
+bool Probe::Answers(const HostFs& fs, const pci::Device& device, TimePoint now, bool hands_off) {
+  Memory& memory = memory_[device.bdf];
+  if (hands_off) {
+    memory.answers = true;
+    memory.config_read = now;  // and not at once when it is over
+    return true;
+  }
+  // In another state the read would wake it up.
+  if (device.power_state != "D0") return memory.answers;
+  if (memory.config_read && now - *memory.config_read < kConfigInterval) return memory.answers;
+  memory.config_read = now;
+  const auto ids = fs.ReadAt(device.SysfsPath("config"), 0, 4);
+  memory.answers = !ids.ok() || *ids != "\xff\xff\xff\xff";
+  return memory.answers;
+}
+
+bool Probe::HadFatalError(const HostFs& fs, const pci::Device& device) {
+  const auto count = FatalErrors(fs, device);
+  if (!count) return false;
+  auto& first = memory_[device.bdf].fatal_errors;
+  if (!first) first = count;
+  return *count > *first;
+}
+
+void Probe::Retain(const std::vector<pci::Device>& present) {
+  std::erase_if(memory_, [&](const auto& entry) {
+    return std::ranges::find(present, entry.first, &pci::Device::bdf) == present.end();
+  });
+}
+
+}  // namespace gpuhost::sandbox_device_plugin
