@@ -21,10 +21,6 @@ bool InUse(const std::vector<DeviceView>& devices) {
   return std::ranges::any_of(devices, [](const auto& device) { return !device.in_use_by.empty(); });
 }
 
-std::optional<cc::State> StateOfFirst(const std::vector<DeviceView>& devices) {
-  return devices.empty() ? std::nullopt : devices.front().state;
-}
-
 }  // namespace
 
 Manager::Manager(World world, const Settings& settings)
@@ -84,7 +80,6 @@ void Manager::BeginChange(cc::Mode mode, const Survey& survey) {
   if (stand_.transition.empty()) {
     stand_.transition = NewTransition();
     change_began_ = world_.clock.Now();
-    from_ = StateOfFirst(survey.devices);
     quiet_.Begin();
   }
   stand_.mode = mode;
@@ -142,7 +137,7 @@ std::optional<Manager::Result> Manager::Switch(cc::Mode mode) {
   if (!done->status.ok()) return GiveUp(mode, *done, true);
 
   const bool any_reset = std::ranges::any_of(done->devices, &DeviceView::reset);
-  world_.reporter.CountChange(stand_, from_, *done, Seconds(world_.clock.Now() - change_began_));
+  world_.reporter.CountChange(stand_, *done, Seconds(world_.clock.Now() - change_began_));
   Result result = Reach(mode, done->devices);
   result.reset = any_reset;
   return result;
@@ -153,10 +148,8 @@ std::optional<Manager::Result> Manager::GiveUp(cc::Mode mode, const Progress& pr
                                                bool reset) {
   const bool any_reset = reset && std::ranges::any_of(progress.devices, &DeviceView::reset);
   if (!any_reset && InUse(progress.devices)) return std::nullopt;
-  world_.reporter.CountChange(stand_, from_, progress, Seconds(world_.clock.Now() - change_began_));
-  Result result = Fail(mode, progress.status, progress.devices);
-  result.reset = any_reset;
-  return result;
+  world_.reporter.CountChange(stand_, progress, Seconds(world_.clock.Now() - change_began_));
+  return Fail(mode, progress.status, progress.devices, any_reset);
 }
 
 Manager::Result Manager::Reach(cc::Mode mode, std::vector<DeviceView> devices) {
@@ -170,14 +163,15 @@ Manager::Result Manager::Reach(cc::Mode mode, std::vector<DeviceView> devices) {
 }
 
 Manager::Result Manager::Fail(std::optional<cc::Mode> mode, const absl::Status& status,
-                              std::vector<DeviceView> devices) {
+                              std::vector<DeviceView> devices, bool reset) {
   stand_ = {.phase = stand_.phase,
             .mode = mode,
+            .reset = reset,
             .capable = stand_.capable,
             .devices = std::move(devices)};
   Enter(Phase::kFailed, Text(status));
   world_.reporter.Show(stand_).IgnoreError();
-  return {.status = status, .mode = mode};
+  return {.status = status, .mode = mode, .reset = reset};
 }
 
 Manager::Result Manager::Gone(const absl::Status& status) {

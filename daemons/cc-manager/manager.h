@@ -62,7 +62,7 @@ class Manager {
   std::optional<Result> GiveUp(cc::Mode mode, const Progress& progress, bool reset);
   Result Reach(cc::Mode mode, std::vector<DeviceView> devices);
   Result Fail(std::optional<cc::Mode> mode, const absl::Status& status,
-              std::vector<DeviceView> devices);
+              std::vector<DeviceView> devices, bool reset = false);
   Result Gone(const absl::Status& status);
   Result Stop();
 
@@ -77,7 +77,6 @@ class Manager {
   Quiet quiet_;
   Stand stand_;
   absl::Status failure_;  // behind Go::kFailed
-  std::optional<cc::State> from_;
   TimePoint change_began_{};
   bool firmware_asked_ = false;
 };

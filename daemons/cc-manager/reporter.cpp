@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/cc-manager/reporter.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "daemons/cc-manager/operands.h"
@@ -52,6 +53,12 @@ service::StatusDocument ToDocument(const Stand& stand) {
                                 .withdraw = InChange(stand)});
   }
   return document;
+}
+
+// Where a device was before the change that has just ended.
+std::optional<cc::State> StateBefore(const Stand& stand, const pci::Bdf& bdf) {
+  const auto device = std::ranges::find(stand.devices, bdf, &DeviceView::bdf);
+  return device == stand.devices.end() ? std::nullopt : device->state;
 }
 
 // What systemctl status shows.
@@ -127,30 +134,31 @@ void Reporter::LogNews(const Stand& stand) {
     case Phase::kResetting:
       return say(Level::kInfo, ToString(stand.phase));
     case Phase::kSteady:
-      return;  // see CountChange; a node that has been steady is no news
+      return say(Level::kInfo,
+                 stand.no_gpus ? "no NVIDIA GPU on this machine" : "all GPUs are in the mode");
     case Phase::kFailed:
-      say(Level::kError, "mode not reached");
+      say(Level::kError, stand.reset ? "mode not reached" : "nothing changed");
       if (node_ != nullptr) node_->Tell(kWarning, "CcModeFailed", StatusLine(stand));
       return;
   }
 }
 
-void Reporter::CountChange(const Stand& stand, std::optional<cc::State> from,
-                           const Progress& progress, double seconds) {
+void Reporter::CountChange(const Stand& stand, const Progress& progress, double seconds) {
   const std::string mode = NameOf(stand.mode);
+  const std::string from = stand.devices.empty() ? "" : NameOf(stand.devices.front().state);
   for (const DeviceView& device : progress.devices) {
     service::Log(device.error.empty() ? Level::kInfo : Level::kError,
                  !device.error.empty() ? "not switched"
                  : device.reset        ? "switched"
                                        : "already in this mode",
                  {{"bdf", device.bdf},
+                  {"from", NameOf(StateBefore(stand, device.bdf))},
                   {"to", NameOf(device.state)},
                   {"transition", stand.transition},
                   {"error", device.error}});
   }
   const bool done = progress.status.ok();
-  metrics_.Add(kTransitions,
-               {{"from", NameOf(from)}, {"to", mode}, {"result", done ? "done" : "failed"}});
+  metrics_.Add(kTransitions, {{"from", from}, {"to", mode}, {"result", done ? "done" : "failed"}});
   metrics_.Set(kPhaseSeconds, {{"phase", "open"}}, Seconds(progress.open));
   metrics_.Set(kPhaseSeconds, {{"phase", "arm"}}, Seconds(progress.arm));
   metrics_.Set(kPhaseSeconds, {{"phase", "reset"}}, Seconds(progress.reset));

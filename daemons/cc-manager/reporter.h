@@ -27,9 +27,8 @@ class Reporter {
   // time. An error asks for another try.
   absl::Status Show(const Stand& stand);
 
-  // A change has ended well or not; `seconds` since it began.
-  void CountChange(const Stand& stand, std::optional<cc::State> from, const Progress& progress,
-                   double seconds);
+  // A change has ended, well or not, `seconds` after it began. `stand`: as before its end.
+  void CountChange(const Stand& stand, const Progress& progress, double seconds);
 
  private:
   void Publish(const Stand& stand);

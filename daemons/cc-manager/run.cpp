@@ -77,7 +77,6 @@ int RunOnce(Manager& manager, Reporter& reporter, Clock& clock) {
   }
   if (!shown.ok()) Log(Level::kError, "state not reported", {{"error", shown}});
   if (!shown.ok()) return service::kFailed;
-  if (manager.stand().no_gpus) Log(Level::kError, "no NVIDIA GPU on this machine");
   return ExitCodeOf(result, manager);
 }
 

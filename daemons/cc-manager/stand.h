@@ -28,6 +28,7 @@ struct Stand {
   std::string transition;        // name of the change under way; empty: none
   bool paused = false;           // operands that are not ours are to stay away
   std::string reason;            // for whom or for what it waits, or what failed, with the remedy
+  bool reset = false;            // devices have been reset by the change that ended here
   bool no_gpus = false;          // there is nothing to switch
   std::optional<bool> capable;   // the node could be in mode on; empty: nobody wants to know
   std::vector<DeviceView> devices;

@@ -75,6 +75,7 @@ struct HttpServer::Impl {
     http.Post(".*", handle);
     http.Patch(".*", handle);
     http.Delete(".*", handle);
+    http.set_tcp_nodelay(true);  // else each answer waits for the acknowledgement of its head
     port = http.bind_to_any_port("127.0.0.1");
     listener = std::thread([this] { http.listen_after_bind(); });
     while (!http.is_running()) std::this_thread::yield();

@@ -35,7 +35,7 @@ on_virtual_node() {
 }
 
 # operator_rights: a Node gpu-node, and for cc-manager the account and rights that the GPU Operator gives
-# it; $account is a kubeconfig with them.
+# it, no more and no less; $account is a kubeconfig with them.
 operator_rights() {
   kubectl create namespace gpu-operator
   kubectl create serviceaccount nvidia-cc-manager --namespace gpu-operator
@@ -55,9 +55,40 @@ kind: ClusterRoleBinding
 metadata: {name: nvidia-cc-manager}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nvidia-cc-manager}
 subjects: [{kind: ServiceAccount, name: nvidia-cc-manager, namespace: gpu-operator}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: nvidia-cc-manager, namespace: gpu-operator}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: nvidia-cc-manager, namespace: gpu-operator}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: nvidia-cc-manager}
+subjects: [{kind: ServiceAccount, name: nvidia-cc-manager, namespace: gpu-operator}]
 YAML
   account=$(cluster-kubeconfig service-account gpu-operator nvidia-cc-manager)
   export account
+}
+
+# operand NAME LABEL-KEY DEPLOY: a DaemonSet like those of the GPU Operator: its pods carry the label KEY=NAME,
+# and run where the label nvidia.com/gpu.deploy.DEPLOY says so.
+operand() {
+  kubectl apply -f - <<YAML
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: $1, namespace: gpu-operator}
+spec:
+  selector: {matchLabels: {$2: $1}}
+  template:
+    metadata: {labels: {$2: $1}}
+    spec:
+      nodeSelector: {nvidia.com/gpu.deploy.$3: "true"}
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: main, image: $CLUSTER_IMAGE, imagePullPolicy: Never, command: [sleep, "100000"]}
+YAML
 }
 
 # beside_kubelet FUNCTION: on a virtual node, runs the function beside a standalone kubelet.
