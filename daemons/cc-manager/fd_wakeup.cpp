@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/cc-manager/fd_wakeup.h"
 
+#include "daemons/common/service/notify.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::cc_manager {
@@ -19,6 +20,7 @@ Woken FdWakeup::Wait(std::optional<Duration> limit) {
   // A directory that is not there yet has no documents; the next wait finds it.
   documents_.Watch(directory_).IgnoreError();
   busy_since_ = TimePoint::max();
+  service::Notify("WATCHDOG=1");
   SystemClock clock;
   const TimePoint start = clock.Now();
   while (true) {

@@ -2,6 +2,7 @@
 #include "daemons/cc-manager/options.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 
 #include "daemons/cc-manager/config.h"
 #include "daemons/common/service/exit_code.h"
@@ -15,7 +16,7 @@ constexpr const char* kConfig = "/etc/gpuhost/cc-manager.toml";
 
 // What is given as text and means something.
 struct Words {
-  std::string mode = "on", policy = "wait", format = "mirror", readiness = "compat", evict = "true";
+  std::string mode, policy = "wait", format = "mirror", readiness = "compat", evict = "true";
   bool force = false;
 };
 
@@ -61,10 +62,10 @@ void AddCommon(CLI::App& app, Options& options, Words& words) {
                              "read again on SIGHUP (default {}, if it exists)",
                              kConfig));
   app.add_option(
-         "-m,--mode,--default-cc-mode", words.mode,
-         "off, on, devtools or ppcie; with Kubernetes, what holds where the node has no label "
-         "nvidia.com/cc.mode (default on)")
-      ->envname("DEFAULT_CC_MODE");
+      "-m,--mode,--default-cc-mode", words.mode,
+      "off, on, devtools or ppcie; with Kubernetes, what holds where the node has no label "
+      "nvidia.com/cc.mode. Else the configuration file says it, else $DEFAULT_CC_MODE (default "
+      "on)");
   app.add_option(
          "--workload-policy", words.policy,
          "What becomes of those who use GPUs: wait (for them; default), refuse (the change; "
@@ -91,7 +92,10 @@ void AddConfig(const CLI::App& app, Options& options) {
     return;
   }
   if (!config.ok()) throw CLI::ValidationError("--config", Text(config.status()));
-  if (config->mode && app.count("--mode") == 0) options.mode = *config->mode;
+  if (config->mode && app.count("--mode") == 0) {
+    options.mode = *config->mode;
+    options.mode_from_config = true;
+  }
   if (config->policy && app.count("--workload-policy") == 0) {
     options.settings.policy = *config->policy;
   }
@@ -100,7 +104,9 @@ void AddConfig(const CLI::App& app, Options& options) {
 
 void Interpret(const CLI::App& app, const Words& words, Options& options) {
   Settings& settings = options.settings;
-  options.mode = cc::ParseMode(words.mode);
+  const char* environment = std::getenv("DEFAULT_CC_MODE");
+  const std::string mode = !words.mode.empty() || environment == nullptr ? words.mode : environment;
+  options.mode = cc::ParseMode(mode.empty() ? "on" : mode);
   const bool policy_given = app.count("--workload-policy") > 0;
   const std::string policy = words.force                     ? "force"
                              : options.once && !policy_given ? "refuse"
@@ -120,7 +126,7 @@ void Interpret(const CLI::App& app, const Words& words, Options& options) {
     return;
   }
   AddConfig(app, options);
-  if (app.count("--mode") == 0 && options.config_path.empty()) {
+  if (mode.empty() && !options.mode_from_config) {
     throw CLI::RequiredError("--mode, $DEFAULT_CC_MODE or a configuration file, with --standalone");
   }
   if (!options.mode.ok()) throw CLI::ValidationError("--mode", Text(options.mode.status()));

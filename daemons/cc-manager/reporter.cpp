@@ -87,9 +87,9 @@ void Reporter::Announce(const Stand& stand) {
   Publish(stand);
   KeepReadinessFile(stand);
   Measure(stand);
-  service::Notify(fmt::format("{}STATUS={}",
-                              stand.phase == Phase::kStarting || InChange(stand) ? "" : "READY=1\n",
-                              StatusLine(stand)));
+  // It is up also while it waits, which may take days; not yet while it writes to devices.
+  const bool up = !InChange(stand) || stand.phase == Phase::kWaiting;
+  service::Notify(fmt::format("{}STATUS={}", up ? "READY=1\n" : "", StatusLine(stand)));
   if (stand.phase != told_.phase || stand.reason != told_.reason || stand.mode != told_.mode) {
     LogNews(stand);
   }

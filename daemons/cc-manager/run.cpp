@@ -93,7 +93,6 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
     while (true) {
       const absl::Status shown = reporter.Show(manager.stand());
       ready = shown.ok() && last.status.ok();
-      service::Notify("WATCHDOG=1");
       const Woken woken =
           wakeup.Wait(std::min(due ? std::max(*due - clock.Now(), Duration::zero()) : kLookAgain,
                                shown.ok() ? kLookAgain : kShowAgain));

@@ -44,7 +44,7 @@ void Wish::Reload() {
         {{"error", config.status()}});
     return;
   }
-  if (config->mode) fallback_ = *config->mode;
+  if (config->mode && options_.mode_from_config) fallback_ = *config->mode;
   if (config->policy) options_.settings.policy = *config->policy;
   Log(Level::kInfo, "configuration read again",
       {{"mode", fallback_.ok() ? cc::ToString(*fallback_) : "invalid"}});
