@@ -58,17 +58,16 @@ Obstacle Quiet::AskUsers(const std::optional<service::StatusDocument>& plugin,
   }
   const Users users = FindUsers(survey.devices, plugin, pods.value_or(std::vector<kube::Pod>()));
   if (users.text.empty()) return {};
-  const std::string text = fmt::format("in use by {}", users.text);
   if (settings_.policy == WorkloadPolicy::kRefuse) {
     return Never(Kind::kUsers,
-                 Error(absl::StatusCode::kFailedPrecondition, "{}; end that first", text));
+                 Error(absl::StatusCode::kFailedPrecondition, "{}; end that first", users.text));
   }
   if (settings_.policy == WorkloadPolicy::kDrain) {
     const absl::Status evicted = Evict(users.pods);
     if (absl::IsPermissionDenied(evicted)) return Never(Kind::kUsers, evicted);
-    if (!evicted.ok()) return {Kind::kUsers, fmt::format("{}; {}", text, Text(evicted)), {}};
+    if (!evicted.ok()) return {Kind::kUsers, fmt::format("{}; {}", users.text, Text(evicted)), {}};
   }
-  return {Kind::kUsers, text, {}};
+  return {Kind::kUsers, users.text, {}};
 }
 
 absl::StatusOr<std::vector<kube::Pod>> Quiet::Pods() {

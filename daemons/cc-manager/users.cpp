@@ -23,7 +23,7 @@ Users FindUsers(std::span<const DeviceView> devices,
                 const std::optional<service::StatusDocument>& plugin,
                 std::span<const kube::Pod> pods) {
   Users users;
-  std::set<std::string> names;
+  std::set<std::string> names;  // of pods
   for (const kube::Pod& pod : pods) {
     if (!HoldsDevices(pod)) continue;
     names.insert(fmt::format("pod {}/{}", pod.name_space, pod.name));
@@ -34,10 +34,12 @@ Users FindUsers(std::span<const DeviceView> devices,
       for (const std::string& user : device.users) names.insert("pod " + WithoutContainer(user));
     }
   }
+  if (!names.empty()) users.text = fmt::format("in use by {}", fmt::join(names, ", "));
   for (const DeviceView& device : devices) {
-    if (!device.settled && !device.in_use_by.empty()) names.insert(device.in_use_by);
+    if (device.settled || device.in_use_by.empty()) continue;
+    users.text += fmt::format("{}{}: in use by {}", users.text.empty() ? "" : "; ", device.bdf,
+                              device.in_use_by);
   }
-  users.text = fmt::format("{}", fmt::join(names, ", "));
   return users;
 }
 

@@ -14,7 +14,8 @@ namespace gpuhost::cc_manager {
 
 // Who has GPUs of this node, as far as we may know.
 struct Users {
-  std::string text;             // "pod default/llm, qemu-system-x86 (pid 4711)"; empty: nobody
+  // "in use by pod default/llm; 0000:41:00.0: in use by qemu-system-x86 (pid 4711)"; empty: nobody
+  std::string text;
   std::vector<kube::Pod> pods;  // those that the API server told of
 };
 

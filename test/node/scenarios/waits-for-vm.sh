@@ -13,7 +13,7 @@ guest() {
 
   wish off
   kill -HUP $cc
-  eventually "the change waits, and says for whom" document_says "\"reason\": \"in use by qemu-system-x86 (pid $vm)\""
+  eventually "the change waits, and says for whom" document_says "$(bdf 0): in use by qemu-system-x86 (pid $vm)"
   vm_undisturbed
   wish on
   kill -HUP $cc

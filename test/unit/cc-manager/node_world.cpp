@@ -59,7 +59,7 @@ NodeWorld::NodeWorld(std::vector<std::string_view> boards, bool in_cluster,
   Restart();
 }
 
-void NodeWorld::Restart(fake::Life* life) {
+void NodeWorld::Restart(fake::Life* life, const Wrap& wrap) {
   manager.reset();
   reporter.reset();
   node.reset();
@@ -77,6 +77,7 @@ void NodeWorld::Restart(fake::Life* life) {
       http_ = std::make_unique<MortalHttp>(*life);
     else
       http_ = std::make_unique<kube::CurlClient>();
+    if (wrap) http_ = wrap(std::move(http_));
     node = std::make_unique<OurNode>(*http_, *source_, "n", "gpu-operator");
   }
   const auto wanted = [this]() -> absl::StatusOr<cc::Mode> {

@@ -49,8 +49,10 @@ class NodeWorld {
 
   Manager::Result Settle() { return manager->Settle(); }
   absl::Status Show() { return reporter->Show(manager->stand()); }
-  // A new process on the same node; with `life`, one that dies with it.
-  void Restart(fake::Life* life = nullptr);
+  // A new process on the same node; with `life`, one that dies with it. `wrap` may put something
+  // between it and the network.
+  using Wrap = std::function<std::unique_ptr<kube::HttpClient>(std::unique_ptr<kube::HttpClient>)>;
+  void Restart(fake::Life* life = nullptr, const Wrap& wrap = {});
 
   // "absent" where there is no such label.
   std::string Label(const std::string& name) const;

@@ -149,7 +149,7 @@ TEST_CASE("a virtual machine keeps the change waiting, operands stay meanwhile")
     CHECK(world.Label(kVfio) == "true");
     CHECK(world.ModeState() == "absent");
     CHECK(world.ReadyState() == "");
-    CHECK(Told(world) == "on: waiting: in use by qemu-system-x86 (pid 4711)");
+    CHECK(Told(world) == "on: waiting: 0000:02:00.0: in use by qemu-system-x86 (pid 4711)");
     CHECK(Document(world).phase == "waiting");
     CHECK(Document(world).reason.find("pid 4711") != std::string::npos);
   });
@@ -169,7 +169,7 @@ TEST_CASE("a virtual machine that runs hides its GPU's mode, and is left alone a
 
   world.SetMode("off");
   world.wakeup.Then([&] {
-    CHECK(Told(world) == "off: waiting: in use by qemu-system-x86 (pid 4711)");
+    CHECK(Told(world) == "off: waiting: 0000:02:00.0: in use by qemu-system-x86 (pid 4711)");
     CHECK(world.Resets() == 2);
     world.machine.EndVirtualMachine(1, 4711);
   });

@@ -20,7 +20,7 @@ TEST_CASE("pods that ask for GPUs and have not ended are users, Pending ones too
                                     PodWith("done", 1, "Succeeded"), PodWith("dead", 1, "Failed"),
                                     PodWith("other", 0)};
   const Users users = FindUsers({}, std::nullopt, pods);
-  CHECK(users.text == "pod default/llm, pod default/starts");
+  CHECK(users.text == "in use by pod default/llm, pod default/starts");
   CHECK(users.pods.size() == 2);
 }
 
@@ -35,14 +35,12 @@ TEST_CASE("the plugin and the API server speak of the same pod once") {
   plugin.devices = {{.bdf = "0000:01:00.0", .users = {"default/llm/main", "default/llm/side"}},
                     {.bdf = "0000:02:00.0", .users = {"team/b/main"}}};
   const Users users = FindUsers({}, plugin, std::vector{PodWith("llm", 1)});
-  CHECK(users.text == "pod default/llm, pod team/b");
+  CHECK(users.text == "in use by pod default/llm, pod team/b");
   CHECK(users.pods.size() == 1);
 }
 
-TEST_CASE("processes that have a device open are users") {
-  const std::vector<DeviceView> devices{{.in_use_by = "qemu (pid 7)"},
-                                        {},
-                                        {.in_use_by = "qemu (pid 7)"},
-                                        {.in_use_by = "other (pid 8)", .settled = true}};
-  CHECK(FindUsers(devices, std::nullopt, {}).text == "qemu (pid 7)");
+TEST_CASE("processes that have a device open are users, unless it is in the mode already") {
+  const std::vector<DeviceView> devices{
+      {.in_use_by = "qemu (pid 7)"}, {}, {.in_use_by = "other (pid 8)", .settled = true}};
+  CHECK(FindUsers(devices, std::nullopt, {}).text == "0000:00:00.0: in use by qemu (pid 7)");
 }
