@@ -27,14 +27,17 @@ Woken FdWakeup::Wait(std::optional<Duration> limit) {
     const auto left = limit ? std::optional(*limit - (clock.Now() - start)) : std::nullopt;
     const auto readable = service::WaitReadable(
         {stop_.fd(), reload_.fd(), devices_.fd(), documents_.fd(), node_ ? node_->fd() : -1}, left);
-    const Woken woken{.stop = readable[0], .reload = readable[1], .devices = readable[2]};
-    if (woken.reload) reload_.Drain();
+    const Woken woken{.stop = readable[0], .devices = readable[2]};
+    if (readable[1]) {
+      reload_.Drain();
+      if (on_reload_) on_reload_();
+    }
     devices_.Drain();
     if (node_ != nullptr) node_->Drain();
     // Documents of our own wake nobody.
     const bool documents = readable[3] && documents_.Drain("sandbox-device-plugin.json");
     const bool only_own =
-        readable[3] && !documents && !woken.stop && !woken.reload && !woken.devices && !readable[4];
+        readable[3] && !documents && !woken.stop && !readable[1] && !woken.devices && !readable[4];
     if (only_own) continue;
     busy_since_ = clock.Now();
     return woken;

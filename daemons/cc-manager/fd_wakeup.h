@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,8 @@ class FdWakeup : public Wakeup {
   static absl::StatusOr<std::unique_ptr<FdWakeup>> Open(std::string directory);
   // From now on also changes of the node; it must outlive this.
   void Watch(OurNode& node) { node_ = &node; }
+  // Called in a wait when SIGHUP has come; the wait ends then.
+  void OnReload(std::function<void()> reload) { on_reload_ = std::move(reload); }
 
   Woken Wait(std::optional<Duration> limit) override;
   // How long the program has not been waiting for anything; may be asked by other threads. A change
@@ -44,6 +47,7 @@ class FdWakeup : public Wakeup {
   service::DirectoryWatch documents_;
   std::string directory_;
   OurNode* node_ = nullptr;
+  std::function<void()> on_reload_;
   std::atomic<TimePoint> busy_since_ = TimePoint::max();  // max: waiting
 };
 

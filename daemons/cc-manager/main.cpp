@@ -50,8 +50,8 @@ absl::StatusOr<int> Start(Options& options) {
     wakeup->Watch(*node);
     node->Follow();
   }
-  return RunDaemon(
-      manager, reporter, *wakeup, clock, [&wish] { wish.Reload(); }, ready);
+  wakeup->OnReload([&wish] { wish.Reload(); });
+  return RunDaemon(manager, reporter, *wakeup, clock, ready);
 }
 
 }  // namespace

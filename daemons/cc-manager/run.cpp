@@ -81,7 +81,7 @@ int RunOnce(Manager& manager, Reporter& reporter, Clock& clock) {
 }
 
 int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock,
-              const std::function<void()>& reload, std::atomic<bool>& ready) {
+              std::atomic<bool>& ready) {
   Retry retry;
   while (true) {
     const Manager::Result last = manager.Settle();
@@ -101,7 +101,6 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
         Log(Level::kInfo, "stopping; modes stay as they are");
         return service::kDone;
       }
-      if (woken.reload) reload();
       if (manager.HasWork(last, woken.devices))
         retry.Reset();
       else if (!due || clock.Now() < *due)

@@ -16,9 +16,9 @@ absl::StatusOr<int> PrintPlan(Options& options);
 int RunOnce(Manager& manager, Reporter& reporter, Clock& clock);
 
 // Passes when another mode is wanted, when devices change, after a failure with growing pauses, and
-// every few minutes. `reload` is called on SIGHUP; `ready` says that all devices are in the mode
-// and everybody knows. Ends on SIGTERM, never in the middle of a reset.
+// every few minutes. `ready` says that all devices are in the mode and everybody knows. Ends on
+// SIGTERM, never in the middle of a reset.
 int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock,
-              const std::function<void()>& reload, std::atomic<bool>& ready);
+              std::atomic<bool>& ready);
 
 }  // namespace gpuhost::cc_manager

@@ -10,7 +10,6 @@ namespace gpuhost::cc_manager {
 // Why a wait ended. All false: its time was over, or something changed that needs another look.
 struct Woken {
   bool stop = false;     // the process is to end
-  bool reload = false;   // the configuration is to be read again
   bool devices = false;  // PCI devices came, went or changed drivers
 };
 

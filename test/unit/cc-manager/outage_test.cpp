@@ -74,8 +74,7 @@ TEST_CASE("no trouble of the API server at any request keeps a change from its e
         if (ready) world.wakeup.Stop();
       });
     }
-    CHECK(RunDaemon(
-              *world.manager, *world.reporter, world.wakeup, world.machine.clock, [] {}, ready) ==
+    CHECK(RunDaemon(*world.manager, *world.reporter, world.wakeup, world.machine.clock, ready) ==
           0);
     CHECK_FALSE(world.wakeup.exhausted());
     CHECK(world.AllIn(Mode::kOn));
