@@ -94,6 +94,7 @@ Manager::Go Manager::MakeQuiet(cc::Mode mode, Survey survey) {
     Obstacle obstacle;
     if (const absl::Status shown = world_.reporter.Show(stand_); !shown.ok()) {
       obstacle = {Kind::kPause, fmt::format("the API server: {}", Text(shown)), {}};
+      if (absl::IsPermissionDenied(shown) || !settings_.patient) obstacle.final = shown;
     } else {
       obstacle = quiet_.Look(stand_, survey);
       if (obstacle.kind == Kind::kPause) {

@@ -112,6 +112,7 @@ void Interpret(const CLI::App& app, const Words& words, Options& options) {
                              : options.once && !policy_given ? "refuse"
                                                              : words.policy;
   settings.policy = ParsePolicy(policy).value();
+  settings.patient = !options.once;
   settings.format = words.format == "seed" ? StateFormat::kSeed : StateFormat::kMirror;
   settings.evict_operands = CLI::detail::to_lower(words.evict) == "true";
   settings.readiness_strict = words.readiness == "strict";

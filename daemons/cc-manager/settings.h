@@ -17,6 +17,7 @@ enum class WorkloadPolicy {
 
 struct Settings {
   WorkloadPolicy policy = WorkloadPolicy::kWait;
+  bool patient = true;         // waits for an API server that does not answer
   bool evict_operands = true;  // pause operands of the GPU Operator that are not ours
   StateFormat format = StateFormat::kMirror;
   bool label_capable = false;  // also tell whether the node could be in mode on

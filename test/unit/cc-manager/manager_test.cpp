@@ -137,6 +137,24 @@ TEST_CASE("a node that cannot be asked for is left alone") {
   CHECK(world.Settle().status.ok());
 }
 
+TEST_CASE("whoever may not write the node's labels changes nothing") {
+  NodeWorld world({"h100-pcie"}, true, {{kMode, "on"}});
+  world.server->AddFault({.match = "PATCH", .times = 9, .code = 403});
+  CHECK(absl::IsPermissionDenied(world.Settle().status));
+  CHECK(world.Resets() == 0);
+  world.server->ClearFaults();
+  CHECK(world.Settle().status.ok());
+}
+
+TEST_CASE("one pass does not wait for an API server that is busy") {
+  NodeWorld world({"h100-pcie"}, true, {{kMode, "on"}});
+  world.settings.patient = false;
+  world.Restart();
+  world.server->AddFault({.match = "PATCH", .times = 9, .code = 500});
+  CHECK(absl::IsUnavailable(world.Settle().status));
+  CHECK(world.Resets() == 0);
+}
+
 TEST_CASE("a device that fails shows as failed with its cause, and the others are verified") {
   NodeWorld world({"h100-pcie", "h100-pcie"}, true, {{kMode, "on"}});
   world.machine.gpu(1).Set(Fault::kDeadAfterReset);
