@@ -14,8 +14,12 @@ bool HoldsDevices(const kube::Pod& pod) {
          std::ranges::any_of(pod.gpus, [](const auto& resource) { return resource.second > 0; });
 }
 
-// "namespace/pod" of "namespace/pod/container".
-std::string WithoutContainer(const std::string& user) { return user.substr(0, user.rfind('/')); }
+// "pod namespace/name" of "namespace/name/container"; the plugin's own words where it does not know
+// the pod yet.
+std::string PodOf(const std::string& user) {
+  const size_t slash = user.rfind('/');
+  return slash == std::string::npos ? user : "pod " + user.substr(0, slash);
+}
 
 }  // namespace
 
@@ -31,7 +35,7 @@ Users FindUsers(std::span<const DeviceView> devices,
   }
   if (plugin) {
     for (const service::DeviceStatus& device : plugin->devices) {
-      for (const std::string& user : device.users) names.insert("pod " + WithoutContainer(user));
+      for (const std::string& user : device.users) names.insert(PodOf(user));
     }
   }
   if (!names.empty()) users.text = fmt::format("in use by {}", fmt::join(names, ", "));
