@@ -29,7 +29,8 @@ echo "CDI file $(ls /var/run/cdi):"
 cat /var/run/cdi/*
 
 step "cc-manager: confidential computing off -> on, all GPUs in parallel"
-cc-manager --standalone --once --mode on 2>&1
+# The plugin takes the device that it has just given out for one that a pod is about to use.
+cc-manager --standalone --once --mode on --workload-policy wait 2>&1
 
 step "After it"
 gpuhostctl status
