@@ -34,7 +34,7 @@ class Manager {
     Reporter& reporter;
     Wanted wanted;
   };
-  Manager(World world, const Settings& settings);
+  Manager(World world, const Settings& settings);  // which must outlive it, too
 
   struct Result {
     absl::Status status;           // OK: all devices are in the mode
@@ -73,7 +73,7 @@ class Manager {
   Go Wait(cc::Mode mode, Duration limit);
 
   World world_;
-  Settings settings_;
+  const Settings& settings_;  // may change while the program runs
   Quiet quiet_;
   Stand stand_;
   absl::Status failure_;  // behind Go::kFailed

@@ -81,25 +81,21 @@ void AddCommon(CLI::App& app, Options& options, Words& words) {
   app.add_flag("-v,--verbose,--debug", options.verbose, "Log every step");
 }
 
-// What the configuration file says, where the command line says nothing.
-void AddConfig(const CLI::App& app, Options& options) {
+// What the configuration file says, where the command line says nothing. Whether it said a mode.
+bool AddConfig(const CLI::App& app, Options& options) {
   const HostFs own;
   const bool by_default = options.config_path.empty();
   if (by_default) options.config_path = kConfig;
   const auto config = ReadConfig(own, options.config_path);
-  if (by_default && absl::IsNotFound(config.status())) {
-    options.config_path.clear();
-    return;
-  }
+  // It may come later, and be read then.
+  if (by_default && absl::IsNotFound(config.status())) return false;
   if (!config.ok()) throw CLI::ValidationError("--config", Text(config.status()));
-  if (config->mode && app.count("--mode") == 0) {
-    options.mode = *config->mode;
-    options.mode_from_config = true;
-  }
+  if (config->mode && !options.mode_fixed) options.mode = *config->mode;
   if (config->policy && app.count("--workload-policy") == 0) {
     options.settings.policy = *config->policy;
   }
   if (options.http_address.empty()) options.http_address = config->http_address;
+  return config->mode.has_value();
 }
 
 void Interpret(const CLI::App& app, const Words& words, Options& options) {
@@ -126,8 +122,9 @@ void Interpret(const CLI::App& app, const Words& words, Options& options) {
     }
     return;
   }
-  AddConfig(app, options);
-  if (mode.empty() && !options.mode_from_config) {
+  options.mode_fixed = !words.mode.empty();
+  const bool configured = AddConfig(app, options);
+  if (mode.empty() && !configured) {
     throw CLI::RequiredError("--mode, $DEFAULT_CC_MODE or a configuration file, with --standalone");
   }
   if (!options.mode.ok()) throw CLI::ValidationError("--mode", Text(options.mode.status()));

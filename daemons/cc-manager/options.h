@@ -15,7 +15,7 @@ struct Options {
   // On a node without label, and without Kubernetes. An error stays one until it is needed: a label
   // wins.
   absl::StatusOr<cc::Mode> mode = cc::Mode::kOn;
-  bool mode_from_config = false;
+  bool mode_fixed = false;  // the command line said it: a configuration file does not change it
   std::string config_path;  // where the rest is read again on SIGHUP; empty: nowhere
   std::string node_name;
   std::string kubeconfig;          // empty: the pod's service account, else $KUBECONFIG

@@ -34,17 +34,14 @@ absl::StatusOr<cc::Mode> Wish::Mode() {
 }
 
 void Wish::Reload() {
-  if (options_.config_path.empty()) {
-    Log(Level::kInfo, "no configuration file, nothing to read again");
-    return;
-  }
+  if (options_.config_path.empty()) return;  // with Kubernetes
   const auto config = ReadConfig(HostFs(), options_.config_path);
   if (!config.ok()) {
     Log(Level::kError, "configuration not taken, going on with the former one",
         {{"error", config.status()}});
     return;
   }
-  if (config->mode && options_.mode_from_config) fallback_ = *config->mode;
+  if (config->mode && !options_.mode_fixed) fallback_ = *config->mode;
   if (config->policy) options_.settings.policy = *config->policy;
   Log(Level::kInfo, "configuration read again",
       {{"mode", fallback_.ok() ? cc::ToString(*fallback_) : "invalid"}});

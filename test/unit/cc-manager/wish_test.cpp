@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/cc-manager/wish.h"
+
+#include <catch2/catch.hpp>
+
+#include "test/fake/temp_root.h"
+
+using namespace gpuhost;
+using namespace gpuhost::cc_manager;
+using cc::Mode;
+
+namespace {
+
+struct Files {
+  Files() {
+    options.standalone = true;
+    options.mode = Mode::kOff;
+    options.config_path = root.path() + "/cc-manager.toml";
+  }
+  fake::TempRoot root;
+  HostFs fs{root.path()};
+  Options options;
+};
+
+}  // namespace
+
+TEST_CASE("a configuration that is read again changes mode and policy, a bad one changes nothing") {
+  Files files;
+  Wish wish(files.fs, files.options, nullptr);
+  CHECK(*wish.Mode() == Mode::kOff);
+  wish.Reload();  // there is no file yet
+  CHECK(*wish.Mode() == Mode::kOff);
+  files.root.File("/cc-manager.toml", "mode = 'on'\nworkload-policy = 'refuse'\n");
+  wish.Reload();
+  CHECK(*wish.Mode() == Mode::kOn);
+  CHECK(files.options.settings.policy == WorkloadPolicy::kRefuse);
+  files.root.File("/cc-manager.toml", "mode = 'devtools'\nworkload-policy = 'kill'\n");
+  wish.Reload();
+  CHECK(*wish.Mode() == Mode::kOn);
+}
+
+TEST_CASE("a mode that the command line gives is not changed by a file") {
+  Files files;
+  files.options.mode_fixed = true;
+  files.root.File("/cc-manager.toml", "mode = 'on'\n");
+  Wish wish(files.fs, files.options, nullptr);
+  wish.Reload();
+  CHECK(*wish.Mode() == Mode::kOff);
+}
+
+TEST_CASE("a host without confidential VMs is off unless its label says otherwise") {
+  Files files;
+  files.options.standalone = false;
+  files.options.mode = Mode::kOn;
+  CHECK(*Wish(files.fs, files.options, nullptr).Mode() == Mode::kOff);
+  files.root.File("/sys/module/kvm_amd/parameters/sev_snp", "Y\n");
+  CHECK(*Wish(files.fs, files.options, nullptr).Mode() == Mode::kOn);
+}
