@@ -15,11 +15,6 @@ using cc::Mode;
 
 namespace {
 
-const std::string kMode = "nvidia.com/cc.mode";
-const std::string kVfio = "nvidia.com/gpu.deploy.vfio-manager";
-const std::string kPlugin = "nvidia.com/gpu.deploy.kata-sandbox-device-plugin";
-const std::string kReadinessFile = "/run/nvidia/validations/.cc-manager-ctr-ready";
-
 struct Story {
   std::string from, during,
       after;  // what the label says: before, while it dies, once it lives again
@@ -29,7 +24,7 @@ class Node : public NodeWorld {
  public:
   explicit Node(const Story& story)
       : NodeWorld({"h100-pcie"}, true,
-                  {{kMode, story.from}, {kVfio, "true"}, {kPlugin, "custom"}, {"zone", "a"}}) {
+                  {{kMode, story.from}, {kVfio, "true"}, {kKataPlugin, "custom"}, {"zone", "a"}}) {
     settings.readiness_file = kReadinessFile;
     settings.readiness_strict = true;
     machine.Bring(0, *cc::ParseMode(story.from));
@@ -64,7 +59,7 @@ class Node : public NodeWorld {
     CHECK(ModeState() == mode);
     CHECK(ReadyState() == (mode == "off" ? "false" : mode == "on" ? "true" : ""));
     CHECK(Label(kVfio) == "true");
-    CHECK(Label(kPlugin) == "custom");
+    CHECK(Label(kKataPlugin) == "custom");
     CHECK(Label("zone") == "a");
     CHECK(machine.kernel.Exists(kReadinessFile));
     CHECK(Resets() - resets_before_ <= 2);

@@ -15,10 +15,6 @@ using vgpu::Fault;
 
 namespace {
 
-const std::string kMode = "nvidia.com/cc.mode";
-const std::string kVfio = "nvidia.com/gpu.deploy.vfio-manager";
-const std::string kReadinessFile = "/run/nvidia/validations/.cc-manager-ctr-ready";
-
 service::StatusDocument Document(NodeWorld& world) {
   return service::ReadStatusDocument(world.machine.kernel, "cc-manager").value();
 }

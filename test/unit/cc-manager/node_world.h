@@ -15,6 +15,11 @@
 
 namespace gpuhost::cc_manager {
 
+inline const std::string kMode = "nvidia.com/cc.mode";
+inline const std::string kVfio = "nvidia.com/gpu.deploy.vfio-manager";
+inline const std::string kKataPlugin = "nvidia.com/gpu.deploy.kata-sandbox-device-plugin";
+inline const std::string kReadinessFile = "/run/nvidia/validations/.cc-manager-ctr-ready";
+
 // Time passes while the manager waits, and what the test has prepared happens then, one thing per
 // wait. A wait that the test did not foresee ends the process, so that no test hangs.
 class ScriptedWakeup : public Wakeup {

@@ -13,9 +13,6 @@ using cc::Mode;
 
 namespace {
 
-const std::string kMode = "nvidia.com/cc.mode";
-const std::string kVfio = "nvidia.com/gpu.deploy.vfio-manager";
-
 // What befalls requests number `first` and the next ones.
 struct Trouble {
   std::string name;

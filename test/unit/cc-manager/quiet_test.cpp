@@ -14,9 +14,6 @@ using cc::Mode;
 
 namespace {
 
-const std::string kMode = "nvidia.com/cc.mode";
-const std::string kVfio = "nvidia.com/gpu.deploy.vfio-manager";
-const std::string kKataPlugin = "nvidia.com/gpu.deploy.kata-sandbox-device-plugin";
 const std::string kToken = "paused-for-cc-mode-change";
 const apiserver::Texts kOperandLabels{{kMode, "on"}, {kVfio, "true"}, {kKataPlugin, "true"}};
 
@@ -59,13 +56,23 @@ TEST_CASE("operands are gone before a knob is written, and are back afterwards")
   NodeWorld world({"h100-pcie"}, true, kOperandLabels);
   AddOperands(world, 3);
   world.server->AddPod({.name = "other", .name_space = "gpu-operator", .node = "n"});
+  for (int i = 0; i < 6; ++i) REQUIRE(world.node->Operands().ok());  // they lag behind by requests
+  const auto there = [&] {
+    return world.server->HasPod("gpu-operator", "nvidia-vfio-manager-00001") ||
+           world.server->HasPod("gpu-operator",
+                                "nvidia-kata-sandbox-device-plugin-daemonset-00002");
+  };
+  REQUIRE(there());
   std::string at_first_write;
+  bool there_at_first_write = true;
   world.machine.kernel.OnWrite([&](const std::string&) {
-    if (at_first_write.empty())
-      at_first_write = world.Label(kVfio) + " " + world.Label(kKataPlugin);
+    if (!at_first_write.empty()) return;
+    at_first_write = world.Label(kVfio) + " " + world.Label(kKataPlugin);
+    there_at_first_write = there();
   });
   world.wakeup.Pass(10);
   CHECK(world.Settle().status.ok());
+  CHECK_FALSE(there_at_first_write);
   CHECK(at_first_write == kToken + " " + kToken);
   CHECK(world.AllIn(Mode::kOn));
   CHECK(world.Label(kVfio) == "true");
