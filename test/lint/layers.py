@@ -13,7 +13,7 @@ ONLY_IN = {
     "CLI/CLI.hpp": ["daemons/*/options.cpp", "test/*/options.cpp"],
     "curl/curl.h": ["daemons/common/kube/curl_client.cpp"],
     "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp"],
-    "httplib.h": ["test/apiserver/http_server.cpp", "daemons/common/service/http_endpoint.cpp"],
+    "httplib.h": ["test/apiserver/http_server.cpp"],
     "toml++/toml.h": ["daemons/cc-manager/config.cpp"],
     "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*"],
 }

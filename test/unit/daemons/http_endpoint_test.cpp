@@ -8,6 +8,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 
+#include "daemons/common/service/http_request.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/base/unique_fd.h"
 
@@ -15,13 +16,18 @@ using namespace gpuhost;
 
 namespace {
 
-std::string Ask(int port, const std::string& request) {
-  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
+UniqueFd Connect(int port) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+std::string Ask(int port, const std::string& request) {
+  const UniqueFd fd = Connect(port);
   REQUIRE(::write(fd.get(), request.data(), request.size()) ==
           static_cast<ssize_t>(request.size()));
   std::string answer;
@@ -60,6 +66,45 @@ TEST_CASE("metrics and probes answer, everything else does not") {
   CHECK(Get(port, "/readyz").find(" 200 ") != std::string::npos);
   CHECK(Get(port, "/etc/passwd").find(" 404 ") != std::string::npos);
   CHECK(Ask(port, "nonsense\r\n\r\n").find(" 400 ") != std::string::npos);
+}
+
+TEST_CASE("a request is taken whole, however it is cut, and nothing else is") {
+  const std::string request = "GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (size_t size = 0; size < request.size(); ++size) {
+    CHECK_FALSE(service::ParseHttpRequest(request.substr(0, size)));
+  }
+  const auto parsed = service::ParseHttpRequest(request);
+  REQUIRE(parsed);
+  CHECK(parsed->method == "GET");
+  CHECK(parsed->path == "/metrics");
+  for (const char* text : {"\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "GET  HTTP/1.1\r\n\r\n",
+                           "get / HTTP/1.1\r\n\r\n", "GET x HTTP/1.1\r\n\r\n",
+                           "GET / HTTP/2\r\n\r\n", " / HTTP/1.1\r\n\r\n"}) {
+    CAPTURE(text);
+    const auto wrong = service::ParseHttpRequest(text);
+    REQUIRE(wrong);
+    CHECK(wrong->method.empty());
+  }
+  // One that never ends is not waited for.
+  CHECK_FALSE(service::ParseHttpRequest(std::string(8192, 'x')));
+  CHECK(service::ParseHttpRequest(std::string(8193, 'x'))->method.empty());
+}
+
+TEST_CASE("an answer of any size arrives, and a client that says nothing holds nobody at the end") {
+  service::Metrics metrics;
+  metrics.Describe("many", service::Metrics::Type::kGauge, "Many.");
+  for (int i = 0; i < 50000; ++i) metrics.Set("many", {{"number", std::to_string(i)}}, i);
+  auto endpoint = service::HttpEndpoint::Listen(
+      "127.0.0.1:0", {metrics, [] { return true; }, [] { return true; }});
+  REQUIRE(endpoint.ok());
+  const std::string answer = Get((*endpoint)->port(), "/metrics");
+  CHECK(answer.size() > 1000000);
+  CHECK(answer.ends_with("many{number=\"9999\"} 9999\n"));
+  CHECK(Ask((*endpoint)->port(), "POST /metrics HTTP/1.1\r\n\r\n").find(" 405 ") !=
+        std::string::npos);
+
+  const UniqueFd silent = Connect((*endpoint)->port());
+  endpoint->reset();
 }
 
 TEST_CASE("an address that cannot be used is refused") {
