@@ -3,6 +3,8 @@
 
 #include <libudev.h>
 
+#include <cerrno>
+
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::pci {
@@ -32,11 +34,13 @@ int Monitor::fd() const { return udev_monitor_get_fd(monitor_.get()); }
 
 bool Monitor::Drain() {
   bool any = false;
+  errno = 0;
   while (udev_device* device = udev_monitor_receive_device(monitor_.get())) {
     udev_device_unref(device);
     any = true;
+    errno = 0;
   }
-  return any;
+  return any || errno == ENOBUFS;  // some were lost
 }
 
 }  // namespace gpuhost::pci
