@@ -139,7 +139,7 @@ void MeasureUevent(Node& node, const absl::StatusOr<kubelet::Uevents>& uevents) 
     node.SetDriver(3, false);
     const auto start = Steady::now();
     const bool gone = uevents->SendBind("0000:03:00.0").ok() && node.Lists(7);
-    slowest = std::max(slowest, gone ? Since(start) : 1e9);
+    times.push_back(gone ? Since(start) : 1e9);
     node.SetDriver(3, true);
     if (!uevents->SendBind("0000:03:00.0").ok() || !node.Lists(8)) times.back() = 1e9;
   }
