@@ -11,6 +11,13 @@ namespace {
 constexpr std::string_view kContainerNode = "/dev/vfio/vfio";
 constexpr size_t kShownOfId = 64;
 
+// An id that came from outside, for a text that goes into the events of a pod: those are UTF-8.
+std::string Shown(std::string_view id) {
+  std::string shown;
+  for (const char c : id.substr(0, kShownOfId)) shown += c >= ' ' && c <= '~' ? c : '?';
+  return shown;
+}
+
 absl::Status Check(const Unit& unit, const pci::Bdf& bdf, const FindDevice& find) {
   constexpr auto kRefused = absl::StatusCode::kFailedPrecondition;
   const auto device = find(bdf);
@@ -32,7 +39,7 @@ absl::StatusOr<const Listed*> Find(const std::vector<Listed>& listed, const std:
       listed, id, [](const Listed& l) -> const auto& { return l.unit.id; });
   if (found != listed.end()) return &*found;
   return Error(absl::StatusCode::kInvalidArgument, "device '{}' is not one of this resource",
-               id.substr(0, kShownOfId));
+               Shown(id));
 }
 
 absl::Status CheckCount(const std::vector<Listed>& listed, const std::vector<std::string>& ids) {

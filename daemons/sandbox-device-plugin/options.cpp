@@ -36,7 +36,8 @@ absl::StatusOr<NamingConfig> ReadNamingConfig(const HostFs& fs, const std::strin
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
   Options options;
   std::string level = "info", registration = "kubelet", ids = "number", unset_alias = "default";
-  std::string config;
+  std::string config, node_labels = "auto";
+  int labels_limit = 0;
   CLI::App app("Offers the GPUs and NVSwitches that are on vfio-pci to the kubelet",
                "sandbox-device-plugin");
   app.set_version_flag("--version", service::kVersion);
@@ -71,6 +72,19 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
                "When stopped, take the devices from the node's capacity at once");
   app.add_option("--metrics-address", options.metrics,
                  "Where to serve /metrics, /healthz and /readyz, like 127.0.0.1:9400");
+  app.add_option("--node-labels", node_labels,
+                 "Hold devices back until the labels cc.mode and cc.mode.state of our Kubernetes "
+                 "node agree. auto: in a pod that knows its node and does not see where daemons of "
+                 "a node tell of each other")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  app.add_option("--node-name", options.node_name, "Our node in Kubernetes")->envname("NODE_NAME");
+  app.add_option("--kubeconfig", options.kubeconfig,
+                 "How to reach the API server, instead of the pod's service account");
+  app.add_option("--labels-limit", labels_limit,
+                 "Offer devices although labels do not agree for so many seconds; 0: never")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--config", config,
                  "JSON file: \"resources\" with a name and devices or addresses, \"exclude\", "
                  "\"names\" of models");
@@ -92,6 +106,12 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       if (!path.starts_with('/')) throw CLI::ValidationError(path, "no absolute path");
     }
     options.plugin_watcher = registration == "watcher";
+    options.labels_patience = std::chrono::seconds(labels_limit);
+    if (node_labels == "always") options.node_labels = Options::NodeLabels::kAlways;
+    if (node_labels == "never") options.node_labels = Options::NodeLabels::kNever;
+    if (node_labels == "always" && options.node_name.empty()) {
+      throw CLI::ValidationError("--node-labels", "always needs --node-name or $NODE_NAME");
+    }
     options.ids = ids == "address" ? Ids::kAddress : Ids::kNumber;
     const auto alias = [&](const char* name) {
       const auto value = Variable(name);

@@ -6,6 +6,7 @@
 
 #include "daemons/common/service/log.h"
 #include "daemons/sandbox-device-plugin/inventory.h"
+#include "libgpuhost/base/clock.h"
 
 namespace gpuhost::sandbox_device_plugin {
 
@@ -22,6 +23,11 @@ struct Options {
   bool environment = false;  // for KubeVirt
   bool reset_after_release = false;
   bool empty_list_at_end = false;
+  // Whether the labels of our Kubernetes node say when devices may be given away.
+  enum class NodeLabels { kAuto, kAlways, kNever } node_labels = NodeLabels::kAuto;
+  std::string node_name;
+  std::string kubeconfig;
+  Duration labels_patience = Duration::zero();  // zero: for ever
   std::string metrics;  // "127.0.0.1:9400": where /metrics and /healthz are; empty: nowhere
   service::Level log_level = service::Level::kInfo;
   Naming naming;

@@ -98,14 +98,23 @@ Rules Plugin::MakeRules() const {
 }
 
 void Plugin::Observe() {
+  WithdrawAll();  // those of the last pass: they may be in the middle of a reset
   auto seen = observer_.Observe(MakeRules(), withdrawal_.devices);
   problems_.Add("no scan", "PCI devices", seen.status());
   if (!seen.ok()) return;
   seen_ = *std::move(seen);
+  WithdrawAll();
   for (const LeftOut& left_out : seen_->inventory.left_out) {
     problems_.Add(Level::kWarning, "left out", left_out.bdf.ToString(), left_out.reason);
   }
   if (seen_->inventory.resources.empty() && seen_->inventory.left_out.empty()) ExplainNothing();
+}
+
+void Plugin::WithdrawAll() {
+  if (held_back_.empty() || !seen_) return;
+  for (const pci::Device& device : seen_->devices) {
+    withdrawal_.devices.insert(device.bdf.ToString());
+  }
 }
 
 void Plugin::ExplainNothing() {
@@ -197,7 +206,8 @@ bool Plugin::Offer(const sandbox_device_plugin::Resource& resource,
   const std::string name = FullName(resource.name);
   std::vector<Listed> listed = Relist(served.listed, resource.units, problems, clock_.Now(),
                                       [&](const Unit& unit) { return Keep(name, unit); });
-  Withhold(listed, withdrawal_.devices, {Reason::kModeChange, "mode change in progress"});
+  Withhold(listed, withdrawal_.devices,
+           {Reason::kModeChange, held_back_.empty() ? "mode change in progress" : held_back_});
   for (const Listed& one : listed) {
     if (one.problem.reason == Reason::kSettling)
       Soon(std::max(one.since + kSettleTime - clock_.Now(), Duration::zero()));

@@ -40,6 +40,9 @@ class Plugin {
   // does not tell its pods.
   Duration Reconcile();
 
+  // From the next pass on nobody is given any device, for this reason; empty: they are again.
+  void HoldAll(std::string reason) { held_back_ = std::move(reason); }
+
   // Asks for a pass when the kubelet begins or ends to follow a list.
   const Wakeup& wakeup() const { return wakeup_; }
 
@@ -71,6 +74,7 @@ class Plugin {
 
   Rules MakeRules() const;
   void Observe();
+  void WithdrawAll();
   void ExplainNothing();
   std::map<std::string, Problem> FindProblems();
   Tenants MakeTenants() const;
@@ -101,6 +105,7 @@ class Plugin {
   Observer observer_;
   WithdrawalReader cc_manager_;
   Withdrawal withdrawal_;  // as seen by the last pass
+  std::string held_back_;
   Pods pods_;
   Tenancy tenancy_;
   std::map<std::string, Served> served_;  // by name of the resource; never shrinks

@@ -2,6 +2,7 @@
 #include "daemons/sandbox-device-plugin/run.h"
 
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 
 #include "daemons/common/service/exit_code.h"
@@ -9,8 +10,10 @@
 #include "daemons/common/service/instance.h"
 #include "daemons/common/service/notify.h"
 #include "daemons/common/service/signals.h"
+#include "daemons/common/service/status_document.h"
 #include "daemons/sandbox-device-plugin/endpoint.h"
 #include "daemons/sandbox-device-plugin/metrics.h"
+#include "daemons/sandbox-device-plugin/node_labels.h"
 #include "daemons/sandbox-device-plugin/plugin.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/monitor.h"
@@ -66,6 +69,25 @@ bool WaitForChange(Clock& clock, int stop, Changes& changes, const Wakeup& wakeu
   }
 }
 
+// Dropped into the GPU Operator, the plugin sees nothing of the host's /run: neither the status
+// documents of our cc-manager nor the files by which the operator's pods wait for each other.
+bool FollowsLabels(const HostFs& fs, const Options& options) {
+  if (options.node_labels != Options::NodeLabels::kAuto) {
+    return options.node_labels == Options::NodeLabels::kAlways;
+  }
+  const bool in_pod = std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;
+  return in_pod && !options.node_name.empty() && !fs.Exists(service::kStatusDirectory) &&
+         !fs.Exists("/run/nvidia/validations");
+}
+
+std::unique_ptr<NodeLabels> FollowLabels(const Options& options, const Wakeup& wakeup) {
+  Log(Level::kInfo, "following the labels of our node", {{"node", options.node_name}});
+  return std::make_unique<NodeLabels>(NodeLabels::Settings{
+      .ask = [&options] { return AskForLabels(options.node_name, options.kubeconfig); },
+      .changed = [&wakeup] { wakeup.Poke(); },
+      .patience = options.labels_patience});
+}
+
 // A second plugin on the node is an error; a node without a place for locks is not: dropped into
 // the GPU Operator, the plugin sees nothing of the host's /run.
 absl::StatusOr<std::optional<service::Instance>> ClaimNode(HostFs& fs) {
@@ -87,6 +109,7 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
   }
   auto stop = service::StopSignal::Block();
   auto changes = Changes::Open();  // before the first scan, so that no change is missed
+  const bool follows_labels = FollowsLabels(fs, options);  // a claim makes a directory
   const auto instance = ClaimNode(fs);
   for (const absl::Status& status : {stop.status(), changes.status(), instance.status()}) {
     if (status.ok()) continue;
@@ -110,11 +133,13 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
     endpoint = *std::move(listening);
   }
   Plugin plugin(fs, clock, changes->sockets, options);
+  const auto labels = follows_labels ? FollowLabels(options, plugin.wakeup()) : nullptr;
   Duration limit;
   do {
     const TimePoint started = clock.Now();
     // Where the directory is missing there is no cc-manager to hear of.
     changes->documents.Watch(fs.Resolve("/run/nvidia/gpuhost")).IgnoreError();
+    if (labels) plugin.HoldAll(labels->HeldBack(started));
     limit = plugin.Reconcile();
     heartbeat.last = clock.Now();
     heartbeat.ready = IsReady(plugin.Resources());

@@ -70,13 +70,14 @@ static_assert(std::ranges::is_sorted(kPinned, {}, &Pinned::device));
 __attribute__((noreturn)) void Throw(char* format, ...) { throw std::runtime_error(format); }
 void Ignore(char*, ...) {}
 
-std::string FromPciIds(uint16_t device) {
+std::string FromPciIds(uint16_t device, std::string path) {
   try {
     const std::unique_ptr<pci_access, void (*)(pci_access*)> access(pci_alloc(), &pci_cleanup);
     access->error = &Throw;
     access->warning = &Ignore;
     access->debug = &Ignore;
     access->method = PCI_ACCESS_DUMP;  // names only: no hardware is opened
+    if (!path.empty()) pci_set_name_list_path(access.get(), path.data(), 0);
     char name[256];
     const char* found = pci_lookup_name(access.get(), name, sizeof name,
                                         PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS, kNvidia, device);
@@ -88,10 +89,10 @@ std::string FromPciIds(uint16_t device) {
 
 }  // namespace
 
-std::string DeviceName(uint16_t device) {
+std::string DeviceName(uint16_t device, const std::string& pci_ids) {
   const auto pinned = std::ranges::lower_bound(kPinned, device, {}, &Pinned::device);
   if (pinned != kPinned.end() && pinned->device == device) return std::string(pinned->name);
-  return FromPciIds(device);
+  return FromPciIds(device, pci_ids);
 }
 
 std::string ModelName(uint16_t device) {

@@ -15,7 +15,8 @@ ONLY_IN = {
     "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp"],
     "httplib.h": ["test/apiserver/http_server.cpp"],
     "toml++/toml.h": ["daemons/cc-manager/config.cpp"],
-    "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*"],
+    "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*",
+                         "test/fuzz/rpc.cpp"],
 }
 
 
