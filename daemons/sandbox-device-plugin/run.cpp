@@ -24,6 +24,7 @@ namespace {
 using service::Level;
 using service::Log;
 
+constexpr size_t kLongestName = 63;  // of a resource
 constexpr Duration kSettle = std::chrono::milliseconds(20);  // uevents come in bursts
 
 // What probes are told, on other threads.
@@ -102,7 +103,9 @@ absl::StatusOr<std::optional<service::Instance>> ClaimNode(HostFs& fs) {
 }  // namespace
 
 int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
-  const auto any_name = EndpointName(fs.Resolve(options.kubelet_dir), "", 0);
+  const std::string& directory =
+      options.plugin_watcher ? options.plugins_registry : options.kubelet_dir;
+  const auto any_name = EndpointName(fs.Resolve(directory), std::string(kLongestName, 'x'), 0);
   if (!any_name.ok()) {
     Log(Level::kError, "cannot start", {{"error", any_name.status()}});
     return service::kUsage;

@@ -77,10 +77,13 @@ std::string FromPciIds(uint16_t device, std::string path) {
     access->warning = &Ignore;
     access->debug = &Ignore;
     access->method = PCI_ACCESS_DUMP;  // names only: no hardware is opened
-    if (!path.empty()) pci_set_name_list_path(access.get(), path.data(), 0);
+    int flags = PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS;
+    if (!path.empty()) {
+      pci_set_name_list_path(access.get(), path.data(), 0);
+      flags |= PCI_LOOKUP_NO_HWDB;  // udev's database, which it would ask as well
+    }
     char name[256];
-    const char* found = pci_lookup_name(access.get(), name, sizeof name,
-                                        PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS, kNvidia, device);
+    const char* found = pci_lookup_name(access.get(), name, sizeof name, flags, kNvidia, device);
     return found == nullptr ? "" : found;
   } catch (const std::exception&) {
     return "";

@@ -3,6 +3,7 @@
 
 #include <deviceplugin_v1beta1.grpc.pb.h>
 #include <grpcpp/grpcpp.h>
+#include <pluginregistration_v1.grpc.pb.h>
 
 #include <condition_variable>
 #include <filesystem>
@@ -102,7 +103,33 @@ class StandIn::Registry final : public v1beta1::Registration::Service {
         resource.find('/') == std::string::npos) {
       return {grpc::StatusCode::INVALID_ARGUMENT, "bad version, endpoint or resource"};
     }
-    auto follower = std::make_shared<Follower>(directory_ + "/" + request->endpoint());
+    return Adopt(resource, directory_ + "/" + request->endpoint());
+  }
+
+  absl::Status Discover(const std::string& socket) {
+    const auto stub = pluginregistration::Registration::NewStub(
+        grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials()));
+    grpc::ClientContext asking, telling;
+    Limit(asking);
+    Limit(telling);
+    pluginregistration::PluginInfo info;
+    const grpc::Status asked = stub->GetInfo(&asking, {}, &info);
+    if (!asked.ok()) return FromGrpc(asked);
+    absl::Status adopted = absl::InvalidArgumentError("no device plugin of version v1beta1");
+    if (info.type() == "DevicePlugin" && info.supported_versions_size() == 1 &&
+        info.supported_versions(0) == "v1beta1") {
+      adopted = FromGrpc(Adopt(info.name(), info.endpoint()));
+    }
+    pluginregistration::RegistrationStatus said;
+    said.set_plugin_registered(adopted.ok());
+    said.set_error(std::string(adopted.message()));
+    pluginregistration::RegistrationStatusResponse response;
+    const grpc::Status told = stub->NotifyRegistrationStatus(&telling, said, &response);
+    return adopted.ok() ? FromGrpc(told) : adopted;
+  }
+
+  grpc::Status Adopt(const std::string& resource, const std::string& socket) {
+    auto follower = std::make_shared<Follower>(socket);
     grpc::ClientContext context;
     Limit(context);
     v1beta1::DevicePluginOptions options;
@@ -110,7 +137,7 @@ class StandIn::Registry final : public v1beta1::Registration::Service {
     if (!asked.ok()) return asked;
     Change([&] {
       Resource& entry = resources_[resource];
-      entry = {.endpoint = request->endpoint(),
+      entry = {.endpoint = std::filesystem::path(socket).filename(),
                .registrations = entry.registrations + 1,
                .connected = true,
                .preferred_allocation = options.get_preferred_allocation_available(),
@@ -150,6 +177,20 @@ class StandIn::Registry final : public v1beta1::Registration::Service {
     const grpc::Status status = invoke(*follower->stub, &context, &response);
     if (!status.ok()) return FromGrpc(status);
     return response;
+  }
+
+  absl::StatusOr<v1beta1::ContainerAllocateResponse> AllocateOne(
+      const std::string& resource, const std::vector<std::string>& ids) const {
+    v1beta1::AllocateRequest request;
+    request.add_container_requests()->mutable_devices_ids()->Assign(ids.begin(), ids.end());
+    GPUHOST_ASSIGN(const auto response, Call<v1beta1::AllocateResponse>(
+                                            resource, [&](auto& stub, auto* context, auto* answer) {
+                                              return stub.Allocate(context, request, answer);
+                                            }));
+    if (response.container_responses_size() != 1) {
+      return absl::InternalError("not one answer for one container");
+    }
+    return response.container_responses(0);
   }
 
  private:
@@ -220,22 +261,22 @@ bool StandIn::WaitFor(Duration limit,
   return registry_->WaitFor(limit, condition);
 }
 
+absl::Status StandIn::Discover(const std::string& socket) { return registry_->Discover(socket); }
+
 absl::StatusOr<std::vector<DeviceSpec>> StandIn::Allocate(const std::string& resource,
                                                           const std::vector<std::string>& ids) {
-  v1beta1::AllocateRequest request;
-  request.add_container_requests()->mutable_devices_ids()->Assign(ids.begin(), ids.end());
-  GPUHOST_ASSIGN(const auto response, registry_->Call<v1beta1::AllocateResponse>(
-                                          resource, [&](auto& stub, auto* context, auto* answer) {
-                                            return stub.Allocate(context, request, answer);
-                                          }));
-  if (response.container_responses_size() != 1) {
-    return absl::InternalError("not one answer for one container");
-  }
+  GPUHOST_ASSIGN(const auto answer, registry_->AllocateOne(resource, ids));
   std::vector<DeviceSpec> specs;
-  for (const v1beta1::DeviceSpec& spec : response.container_responses(0).devices()) {
+  for (const v1beta1::DeviceSpec& spec : answer.devices()) {
     specs.push_back({spec.host_path(), spec.container_path(), spec.permissions()});
   }
   return specs;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> StandIn::Environment(
+    const std::string& resource, const std::vector<std::string>& ids) {
+  GPUHOST_ASSIGN(const auto answer, registry_->AllocateOne(resource, ids));
+  return std::map<std::string, std::string>(answer.envs().begin(), answer.envs().end());
 }
 
 absl::StatusOr<std::vector<std::string>> StandIn::Prefer(const std::string& resource,

@@ -57,9 +57,16 @@ class StandIn {
   // True as soon as `condition` holds, false when it does not within `limit`.
   bool WaitFor(Duration limit, const std::function<bool(const Resources&)>& condition) const;
 
+  // What the kubelet's plugin watcher does when it finds a socket: asks who is there, then as after
+  // Register, and says how it went. The error, if any, is what the plugin was told.
+  absl::Status Discover(const std::string& socket);
+
   // Asks the plugin of `resource`, as for one container.
   absl::StatusOr<std::vector<DeviceSpec>> Allocate(const std::string& resource,
                                                    const std::vector<std::string>& ids);
+  // Likewise; the environment that the container gets.
+  absl::StatusOr<std::map<std::string, std::string>> Environment(
+      const std::string& resource, const std::vector<std::string>& ids);
   // The answer to GetPreferredAllocation for one container: ids.
   absl::StatusOr<std::vector<std::string>> Prefer(const std::string& resource,
                                                   const std::vector<std::string>& available,

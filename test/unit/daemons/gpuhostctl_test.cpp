@@ -2,10 +2,12 @@
 #include <catch2/catch.hpp>
 
 #include "daemons/common/service/status_document.h"
+#include "daemons/gpuhostctl/devices.h"
 #include "daemons/gpuhostctl/render.h"
 #include "daemons/gpuhostctl/status.h"
 #include "libgpuhost/base/status.h"
 #include "test/fake/machine.h"
+#include "test/fake/other_process.h"
 
 using namespace gpuhost;
 using cc::Mode;
@@ -64,6 +66,36 @@ TEST_CASE("an interrupted change is still seen by a reader") {
   const auto rows = Status(machine);
   CHECK(rows[0].mode == "off");
   CHECK(rows[0].pending == "on");
+}
+
+TEST_CASE("gpuhostctl devices tells what the plugin offers, and who has it") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  CHECK(absl::IsNotFound(gpuhostctl::RenderDevices(fs).status()));
+  service::StatusDocument document{.daemon = "sandbox-device-plugin",
+                                   .phase = "steady",
+                                   .reason = "users are not known: no answer"};
+  document.devices = {{.bdf = "0000:01:00.0",
+                       .state = "offered",
+                       .users = {"default/a/main", "default/b/main"},
+                       .unit = "nvidia.com/pgpu=7"},
+                      {.bdf = "0000:02:00.0",
+                       .state = "withheld",
+                       .error = "mode change in progress",
+                       .unit = "nvidia.com/pgpu=10"}};
+  REQUIRE(service::Publish(fs, document).ok());
+  CHECK(*gpuhostctl::RenderDevices(fs) ==
+        "BDF           UNIT                STATE     USERS\n"
+        "0000:01:00.0  nvidia.com/pgpu=7   offered   default/a/main, default/b/main\n"
+        "0000:02:00.0  nvidia.com/pgpu=10  withheld  -\n"
+        "0000:02:00.0: mode change in progress\n"
+        "users are not known: no answer\n"
+        "sandbox-device-plugin does not run now\n");
+  const fake::OtherProcess plugin(fs, "sandbox-device-plugin");
+  CHECK(gpuhostctl::RenderDevices(fs)->find("does not run") == std::string::npos);
+
+  root.File("/run/nvidia/gpuhost/sandbox-device-plugin.json", "{");
+  CHECK(absl::IsDataLoss(gpuhostctl::RenderDevices(fs).status()));
 }
 
 TEST_CASE("the table is aligned and the JSON says the same") {

@@ -100,6 +100,25 @@ TEST_CASE("names come from the pinned table, else from pci.ids, else the id stan
   CHECK(pci::ModelName(0xfffe) == "10de:fffe");
 }
 
+TEST_CASE("names of other models come from pci.ids, whatever is in it") {
+  fake::TempRoot root;
+  const std::string file = root.Of("/pci.ids").string();
+  const auto name = [&](const std::string& text) {
+    root.File("/pci.ids", text);
+    return pci::DeviceName(0x1eb8, file);
+  };
+  CHECK(pci::DeviceName(0x1eb8, file).empty());
+  CHECK(name("10de  NVIDIA\n\t1eb8  TU104GL [Tesla T4]\n") == "TU104GL [Tesla T4]");
+  CHECK(name("1002  AMD\n\t1eb8  Another\n10de  NVIDIA\n\t1eb7  T3\n").empty());
+  CHECK(name("C 03  Display\n\t1e  8\n\t1eb8  Nothing\n").empty());
+  CHECK(name("10de  NVIDIA\n\t\t1eb8 1234  Subsystem\n\t1eb8\n").empty());
+  CHECK(name(std::string("\0\xff 10de\n\t1eb8", 14)).empty());
+  CHECK(name("10de  NVIDIA\n\t1eb8  " + std::string(5000, 'x') + "\n").size() < 256);
+  // Those compiled in are not asked for.
+  root.File("/pci.ids", "10de  NVIDIA\n\t2331  Another\n");
+  CHECK(pci::DeviceName(0x2331, file) == "GH100 [H100 PCIe]");
+}
+
 TEST_CASE("a group's members are of any vendor; consumers and virtual functions are read") {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);
