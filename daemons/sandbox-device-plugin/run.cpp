@@ -24,7 +24,7 @@ namespace {
 using service::Level;
 using service::Log;
 
-constexpr size_t kLongestName = 63;  // of a resource
+constexpr size_t kLongestName = 63;                          // of a resource
 constexpr Duration kSettle = std::chrono::milliseconds(20);  // uevents come in bursts
 
 // What probes are told, on other threads.
