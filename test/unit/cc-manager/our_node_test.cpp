@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/cc-manager/our_node.h"
 
-#include <catch2/catch_test_macros.hpp>
+#include <catch2/catch.hpp>
 
 #include "daemons/common/service/signals.h"
 #include "test/unit/cc-manager/node_world.h"
