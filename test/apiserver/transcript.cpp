@@ -149,10 +149,14 @@ class Writer {
 
  private:
   void KeepChangingTheOther(std::stop_token stop) const;
-  std::string ResourceVersion() {
-    const auto response = http_.Send(parties_.admin, {.path = path_});
+  std::string Look(const std::string& path, const char* pointer) {
+    const auto response = http_.Send(parties_.admin, {.path = path});
     if (!response.ok()) return "";
-    return TextOf(Json::parse(response->body, nullptr, false), "/metadata/resourceVersion");
+    return TextOf(Json::parse(response->body, nullptr, false), pointer);
+  }
+  std::string ResourceVersion() { return Look(path_, "/metadata/resourceVersion"); }
+  std::string UidOf(const std::string& pod) {
+    return Look("/api/v1/namespaces/default/pods/" + pod, "/metadata/uid");
   }
 
   kube::CurlClient http_;
@@ -248,13 +252,14 @@ void Writer::Evictions() {
   Ask("evict one that is not there", evict("not-there"));
   Ask("evict without rights", parties_.stranger, evict("plain"));
   Ask("evict another of that name", evict("plain", "00000000-0000-4000-8000-00000000ffff"));
+  Ask("evict one without identity", evict("plain"));
   Request no_json = evict("plain");
   no_json.body = "{";
   Ask("evict, no JSON", no_json);
   Ask("evict against a budget", evict("guarded"));
   Ask("evict against two budgets", evict("torn"));
-  Ask("evict", evict("plain"));
-  Ask("evict what is about to end", evict("plain"));
+  Ask("evict", evict("plain", UidOf("plain")));
+  Ask("evict what is about to end", evict("plain", UidOf("plain")));
 }
 
 void Writer::Notices() {
@@ -290,7 +295,8 @@ void Writer::TheClient() {
   kube::Client stranger(http_, [this] { return parties_.stranger; });
   line("without rights", stranger.GetNode(parties_.node));
   const auto evict = [&](const std::string& name) {
-    const absl::Status status = client.EvictPod({.name = name, .name_space = "default"});
+    const absl::Status status =
+        client.EvictPod({.name = name, .name_space = "default", .uid = UidOf(name)});
     lines_.push_back(
         fmt::format("client, evict {}: {}", name, absl::StatusCodeToString(status.code())));
   };
