@@ -4,15 +4,17 @@
 node='--gpus 2 --boot-ms 300'
 [ -n "${GPU_ADMIN_TOOLS:-}" ] || skip='GPU_ADMIN_TOOLS does not name a checkout of gpu-admin-tools'
 vendor() { python3 "$GPU_ADMIN_TOOLS/nvidia_gpu_tools.py" "$@" 2>&1; }
+# Releases until 2025 said so in a sentence, later ones in JSON.
+sees() { expect_text "$1" "CC mode is $2|\"cc_mode\": \"$2\"" "$(vendor --gpu="$3" --query-cc-mode)"; }
 guest() {
   vfio-manage bind --all
-  expect_text "it sees off" 'CC mode is off' "$(vendor --gpu=0 --query-cc-mode)"
+  sees "it sees off" off 0
 
   vendor --gpu=0 --set-cc-mode=on --reset-after-cc-mode-switch
   expect "we see what it set" "on off" "$(modes)"
   switch devtools
-  expect_text "it sees what we set" 'CC mode is devtools' "$(vendor --gpu=0 --query-cc-mode)"
-  expect_text "also on the other" 'CC mode is devtools' "$(vendor --gpu=1 --query-cc-mode)"
+  sees "it sees what we set" devtools 0
+  sees "also on the other" devtools 1
 
   vendor --gpu=1 --set-cc-mode=off
   expect_text "what it armed is seen" '"pending": "off"' "$(gpuhostctl status --ask-firmware --json)"
