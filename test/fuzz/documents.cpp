@@ -8,7 +8,6 @@
 #include "daemons/cc-manager/labels.h"
 #include "daemons/common/kube/endpoint.h"
 #include "daemons/common/kube/json.h"
-#include "daemons/common/service/http_request.h"
 #include "daemons/common/service/status_document.h"
 #include "daemons/sandbox-device-plugin/cdi.h"
 #include "daemons/sandbox-device-plugin/checkpoint.h"
@@ -76,13 +75,8 @@ void CcConfig(Bench& bench, const std::string& text) {
   cc_manager::ReadConfig(bench.fs, "/cc-manager.toml").IgnoreError();
 }
 
-void Http(Bench&, const std::string& text) {
-  const auto request = service::ParseHttpRequest(text);
-  if (request && !request->method.empty()) Require(request->path.starts_with('/'));
-}
-
-constexpr std::array<Reader, 8> kReaders{&StatusDocument,   &Checkpoint, &NamingConfig, &ForeignCdi,
-                                         &NodeOfKubernetes, &Kubeconfig, &CcConfig,     &Http};
+constexpr std::array<Reader, 7> kReaders{&StatusDocument,   &Checkpoint, &NamingConfig, &ForeignCdi,
+                                         &NodeOfKubernetes, &Kubeconfig, &CcConfig};
 
 }  // namespace
 

@@ -14,6 +14,7 @@ ONLY_IN = {
     "curl/curl.h": ["daemons/common/kube/curl_client.cpp"],
     "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp"],
     "httplib.h": ["test/apiserver/http_server.cpp"],
+    "event2/http.h": ["daemons/common/service/http_endpoint.cpp"],
     "toml++/toml.h": ["daemons/cc-manager/config.cpp"],
     "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*",
                          "test/fuzz/rpc.cpp"],

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/common/service/http_endpoint.h"
 
-#include <netdb.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <thread>
 
-#include "daemons/common/service/http_request.h"
-#include "daemons/common/service/signals.h"
-#include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/base/unique_fd.h"
@@ -22,31 +18,19 @@
 namespace gpuhost::service {
 namespace {
 
-constexpr int kWaiting = 16;  // connections not accepted yet
-// A client is served alone and within this, so that none can keep the others waiting.
-constexpr std::chrono::seconds kClientLimit(2);
+constexpr int kClientLimit = 5;  // seconds without a word from a client
+constexpr ev_ssize_t kLongestHead = 8192;
 
-absl::StatusOr<UniqueFd> ListenOn(const std::string& host, const std::string& port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, [](addrinfo* list) {
-    if (list != nullptr) ::freeaddrinfo(list);
-  });
-  if (error != 0) {
-    return Error(absl::StatusCode::kUnavailable, "listen on {}: {}", host, ::gai_strerror(error));
-  }
-  UniqueFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int yes = 1;
-  if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-      ::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 ||
-      ::listen(fd.get(), kWaiting) != 0) {
-    return Error(absl::StatusCode::kUnavailable, "listen on {} port {}: {}; give another", host,
-                 port, ::strerror(errno));
-  }
-  return fd;
+using EventBase = std::unique_ptr<event_base, decltype(&::event_base_free)>;
+using EventHttp = std::unique_ptr<evhttp, decltype(&::evhttp_free)>;
+using EventBuffer = std::unique_ptr<evbuffer, decltype(&::evbuffer_free)>;
+
+void Reply(evhttp_request* request, int code, const std::string& text) {
+  const EventBuffer body(::evbuffer_new(), &::evbuffer_free);
+  ::evbuffer_add(body.get(), text.data(), text.size());
+  ::evhttp_add_header(::evhttp_request_get_output_headers(request), "Content-Type",
+                      "text/plain; version=0.0.4");
+  ::evhttp_send_reply(request, code, nullptr, body.get());
 }
 
 int PortOf(int fd) {
@@ -61,76 +45,74 @@ int PortOf(int fd) {
 
 class Server final : public HttpEndpoint {
  public:
-  Server(Answers answers, UniqueFd listening)
+  explicit Server(Answers answers)
       : answers_(std::move(answers)),
-        listening_(std::move(listening)),
         stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        port_(PortOf(listening_.get())),
-        thread_([this] { Serve(); }) {}
+        base_(::event_base_new(), &::event_base_free),
+        http_(::evhttp_new(base_.get()), &::evhttp_free) {
+    ::evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET);
+    ::evhttp_set_max_headers_size(http_.get(), kLongestHead);
+    ::evhttp_set_max_body_size(http_.get(), 0);
+    ::evhttp_set_timeout(http_.get(), kClientLimit);
+    ::evhttp_set_gencb(
+        http_.get(),
+        [](evhttp_request* request, void*) {
+          Reply(request, HTTP_NOTFOUND, "there are /metrics, /healthz and /readyz\n");
+        },
+        nullptr);
+    ::evhttp_set_cb(
+        http_.get(), "/metrics",
+        [](evhttp_request* request, void* metrics) {
+          Reply(request, HTTP_OK, static_cast<const Metrics*>(metrics)->Render());
+        },
+        const_cast<Metrics*>(&answers_.metrics));
+    Probe("/healthz", answers_.healthy);
+    Probe("/readyz", answers_.ready);
+  }
 
   ~Server() override {
     ::eventfd_write(stop_.get(), 1);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  absl::Status Start(const std::string& host, uint16_t port) {
+    evhttp_bound_socket* const bound =
+        ::evhttp_bind_socket_with_handle(http_.get(), host.c_str(), port);
+    if (bound == nullptr) {
+      return Error(absl::StatusCode::kUnavailable,
+                   "listen on {} port {}: {}; is the port taken, is the address ours?", host, port,
+                   std::strerror(errno));
+    }
+    port_ = PortOf(::evhttp_bound_socket_get_fd(bound));
+    ::event_base_once(
+        base_.get(), stop_.get(), EV_READ,
+        [](evutil_socket_t, short, void* base) {
+          ::event_base_loopbreak(static_cast<event_base*>(base));
+        },
+        base_.get(), nullptr);
+    thread_ = std::thread([this] { ::event_base_dispatch(base_.get()); });
+    return absl::OkStatus();
   }
 
   int port() const override { return port_; }
 
  private:
-  void Serve() {
-    while (!WaitReadable({stop_.get(), listening_.get()}, std::nullopt)[0]) {
-      const UniqueFd client(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (client) Converse(client.get());
-    }
+  void Probe(const char* path, std::function<bool()>& good) {
+    ::evhttp_set_cb(
+        http_.get(), path,
+        [](evhttp_request* request, void* its) {
+          const bool is_good = (*static_cast<std::function<bool()>*>(its))();
+          Reply(request, is_good ? HTTP_OK : HTTP_SERVUNAVAIL, is_good ? "ok\n" : "not yet\n");
+        },
+        &good);
   }
 
-  // Reads one request, answers, and ends the connection.
-  void Converse(int client) {
-    std::string text;
-    std::optional<HttpRequest> request;
-    const TimePoint deadline = clock_.Now() + kClientLimit;
-    while (!(request = ParseHttpRequest(text))) {
-      if (!Wait(client, deadline)) return;
-      std::array<char, 1024> bytes;
-      const ssize_t count = ::recv(client, bytes.data(), bytes.size(), 0);
-      if (count <= 0) return;
-      text.append(bytes.data(), static_cast<size_t>(count));
-    }
-    Send(client, RenderHttpAnswer(Answer(*request)));
-  }
-
-  // False when the client has said nothing until `deadline`, or it is time to end.
-  bool Wait(int client, TimePoint deadline) {
-    const auto readable = WaitReadable({stop_.get(), client}, deadline - clock_.Now());
-    return !readable[0] && readable[1];
-  }
-
-  static void Send(int client, std::string_view answer) {
-    const timeval limit{.tv_sec = kClientLimit.count(), .tv_usec = 0};
-    ::setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    while (!answer.empty()) {
-      const ssize_t count = ::send(client, answer.data(), answer.size(), MSG_NOSIGNAL);
-      if (count <= 0) return;
-      answer.remove_prefix(static_cast<size_t>(count));
-    }
-  }
-
-  HttpAnswer Answer(const HttpRequest& request) const {
-    if (request.method.empty()) return {400, "no request of HTTP\n"};
-    if (request.method != "GET") return {405, "only GET is answered\n"};
-    if (request.path == "/metrics") return {200, answers_.metrics.Render()};
-    if (request.path == "/healthz") return Probe(answers_.healthy());
-    if (request.path == "/readyz") return Probe(answers_.ready());
-    return {404, "there are /metrics, /healthz and /readyz\n"};
-  }
-  static HttpAnswer Probe(bool good) {
-    return good ? HttpAnswer{200, "ok\n"} : HttpAnswer{503, "not yet\n"};
-  }
-
-  const Answers answers_;
-  const UniqueFd listening_, stop_;
-  const int port_;
-  SystemClock clock_;
-  std::thread thread_;
+  Answers answers_;
+  const UniqueFd stop_;
+  const EventBase base_;
+  const EventHttp http_;
+  int port_ = -1;
+  std::thread thread_;  // the only one that uses base_ and http_ once it runs
 };
 
 }  // namespace
@@ -146,8 +128,9 @@ absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Listen(const std::st
     return Error(absl::StatusCode::kInvalidArgument,
                  "listen on '{}': give an address and a port, like 127.0.0.1:9400", address);
   }
-  GPUHOST_ASSIGN(UniqueFd listening, ListenOn(host, std::to_string(*port)));
-  return std::make_unique<Server>(std::move(answers), std::move(listening));
+  auto server = std::make_unique<Server>(std::move(answers));
+  GPUHOST_TRY(server->Start(host, static_cast<uint16_t>(*port)));
+  return server;
 }
 
 }  // namespace gpuhost::service
