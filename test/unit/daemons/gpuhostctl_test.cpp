@@ -2,9 +2,8 @@
 #include <catch2/catch.hpp>
 
 #include "daemons/common/service/status_document.h"
-#include "daemons/gpuhostctl/devices.h"
-
 #include "daemons/gpuhostctl/delegate.h"
+#include "daemons/gpuhostctl/devices.h"
 #include "daemons/gpuhostctl/render.h"
 #include "daemons/gpuhostctl/status.h"
 #include "libgpuhost/base/status.h"
