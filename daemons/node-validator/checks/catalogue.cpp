@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/node-validator/checks/catalogue.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
+
+#include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
 
@@ -34,6 +34,10 @@ std::string_view ToString(State state) {
   return "";
 }
 
+std::string Trouble(const absl::Status& status, const std::string& path) {
+  return absl::IsNotFound(status) ? path + " is not there" : Text(status);
+}
+
 std::string Some(const std::vector<std::string>& names, size_t most) {
   std::string text;
   const size_t shown = names.size() == most + 1 ? names.size() : std::min(names.size(), most);
@@ -47,9 +51,9 @@ std::string Some(const std::vector<std::string>& names, size_t most) {
 
 std::span<const Group> Catalogue() {
   static const std::vector<Group> groups{
-      ProcessorChecks(), SnpChecks(),      TdxChecks(),       IommuChecks(),    GpuChecks(),
+      ProcessorChecks(), SnpChecks(),        TdxChecks(),     IommuChecks(),    GpuChecks(),
       ModeChecks(),      ContainerdChecks(), HandlerChecks(), KataFileChecks(), KataValueChecks(),
-      KubeletChecks(),   CdiChecks(),      NodeChecks()};
+      KubeletChecks(),   CdiChecks(),        NodeChecks()};
   return groups;
 }
 

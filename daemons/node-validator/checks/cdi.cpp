@@ -10,8 +10,7 @@ namespace {
 constexpr const char* kDirectory = "/var/run/cdi";
 
 bool IsOurs(const CdiSpec& spec) {
-  return spec.kind.starts_with("nvidia.com/") ||
-         spec.path.find("nvidia.com-") != std::string::npos;
+  return spec.kind.starts_with("nvidia.com/") || spec.path.find("nvidia.com-") != std::string::npos;
 }
 
 // Resources that stand for a GPU or a switch of ours, with their ids.
@@ -43,13 +42,15 @@ Findings Parse(const Facts& facts) {
     if (spec.problem.empty()) continue;
     Finding finding = Fail(fmt::format("{}: {}", spec.path, spec.problem), spec.path);
     if (!IsOurs(spec)) finding.severity = Severity::kDegraded;
-    finding.remedy = IsOurs(spec) ? "Remove the file and restart sandbox-device-plugin, which writes it anew."
-                                  : fmt::format("Remove or correct {}.", spec.path);
+    finding.remedy =
+        IsOurs(spec) ? "Remove the file and restart sandbox-device-plugin, which writes it anew."
+                     : fmt::format("Remove or correct {}.", spec.path);
     return {finding};
   }
   if (facts.cdi.specs.empty()) return {Pass("there are none", kDirectory)};
-  return {Pass(fmt::format("{} spec{}", facts.cdi.specs.size(), facts.cdi.specs.size() == 1 ? "" : "s"),
-               kDirectory)};
+  return {
+      Pass(fmt::format("{} spec{}", facts.cdi.specs.size(), facts.cdi.specs.size() == 1 ? "" : "s"),
+           kDirectory)};
 }
 
 // Kata's libraries know versions up to 0.6.0.
@@ -67,9 +68,11 @@ Findings Resolve(const Facts& facts) {
   if (offered.empty()) return {Skip("the kubelet has no GPU to give")};
   std::vector<std::string> missing;
   for (const auto& [resource, id] : offered) {
-    if (DefinedIn(facts, resource, id).empty()) missing.push_back(fmt::format("{}={}", resource, id));
+    if (DefinedIn(facts, resource, id).empty())
+      missing.push_back(fmt::format("{}={}", resource, id));
   }
-  if (missing.empty()) return {Pass(fmt::format("all {} of the kubelet's", offered.size()), kDirectory)};
+  if (missing.empty())
+    return {Pass(fmt::format("all {} of the kubelet's", offered.size()), kDirectory)};
   return {Fail("not defined: " + Some(missing), kDirectory)};
 }
 
@@ -83,8 +86,9 @@ Findings Conflict(const Facts& facts) {
   }
   for (const auto& [name, paths] : files) {
     if (paths.size() < 2) continue;
-    Finding finding = Fail(fmt::format("{} is defined in {}", name, Some({paths.begin(), paths.end()})),
-                           *paths.begin());
+    Finding finding =
+        Fail(fmt::format("{} is defined in {}", name, Some({paths.begin(), paths.end()})),
+             *paths.begin());
     finding.remedy = fmt::format(
         "Remove all but the file of who offers the devices; mostly {} is left from the former "
         "kata-manager or a static set-up.",
@@ -121,9 +125,11 @@ Findings Nodes(const Facts& facts) {
         const bool there = found != facts.cdi.node_present.end() && found->second;
         const bool cdev = node.starts_with("/dev/vfio/devices/");
         if (!there) {
-          wrong.insert(fmt::format("{}={} names {}, which is not there", spec.kind, device.name, node));
+          wrong.insert(
+              fmt::format("{}={} names {}, which is not there", spec.kind, device.name, node));
         } else if (cdev && !present.contains(node)) {
-          wrong.insert(fmt::format("{}={} names {}, which is no GPU's", spec.kind, device.name, node));
+          wrong.insert(
+              fmt::format("{}={} names {}, which is no GPU's", spec.kind, device.name, node));
         } else if (!cdev && facts.workload == Workload::kConfidential) {
           wrong.insert(fmt::format("{}={} names {}, a group", spec.kind, device.name, node));
         }
@@ -153,7 +159,8 @@ Group CdiChecks() {
            Severity::kDegraded,
            "Kata knows the specs' version",
            "cdiVersion 0.6.0 or older",
-           "Let its writer use an older version (nvidia-ctk: --format and an older toolkit), or remove the "
+           "Let its writer use an older version (nvidia-ctk: --format and an older toolkit), or "
+           "remove the "
            "file: containers with GPUs do not run on this node anyway.",
            "Kata refuses every GPU pod while there is a spec of a version that it does not know.",
            {},
@@ -162,7 +169,8 @@ Group CdiChecks() {
            Severity::kFatal,
            "All that the kubelet gives is defined",
            "nvidia.com/pgpu=<id> for each id",
-           "Restart sandbox-device-plugin, which writes /var/run/cdi; if it is not gpuhost's, see that "
+           "Restart sandbox-device-plugin, which writes /var/run/cdi; if it is not gpuhost's, see "
+           "that "
            "/var/run/cdi of the host is mounted into its pod.",
            "Kata turns what the kubelet gave into CDI names, and fails on one that is not there.",
            {"CDI-PARSE", "PLUGIN"},
@@ -172,7 +180,8 @@ Group CdiChecks() {
            "Each device is defined once",
            "one file for each name",
            "Remove all but one of the files.",
-           "Twice in one directory no reader resolves it; in /etc/cdi and /var/run/cdi Kata's two runtimes "
+           "Twice in one directory no reader resolves it; in /etc/cdi and /var/run/cdi Kata's two "
+           "runtimes "
            "resolve it differently.",
            {},
            &Conflict},
@@ -180,9 +189,11 @@ Group CdiChecks() {
            Severity::kFatal,
            "Specs name the GPUs' nodes of now",
            "existing nodes below /dev/vfio/devices of GPUs",
-           "Restart sandbox-device-plugin, which writes the specs anew; gpuhost's does so by itself after "
+           "Restart sandbox-device-plugin, which writes the specs anew; gpuhost's does so by "
+           "itself after "
            "every change.",
-           "Numbers of VFIO's nodes change when GPUs are bound again, as after a change of the mode.",
+           "Numbers of VFIO's nodes change when GPUs are bound again, as after a change of the "
+           "mode.",
            {"CDI-PARSE", "VFIO-CDEV", "GPU-DRV", "IOMMUFD", "IOMMU-ON", "IOMMU-CMD"},
            &Nodes},
           {"CDI-FOREIGN",

@@ -37,12 +37,12 @@ struct Finding {
 using Findings = std::vector<Finding>;
 
 struct Check {
-  std::string_view id;     // "SNP-IOMMU"; never changes its meaning
+  std::string_view id;  // "SNP-IOMMU"; never changes its meaning
   Severity severity;
   std::string_view title;  // what is asked, in a few words
   std::string_view expected;
-  std::string_view remedy;  // what to do exactly
-  std::string_view why;     // for --explain: what depends on it, and where it is read
+  std::string_view remedy;              // what to do exactly
+  std::string_view why;                 // for --explain: what depends on it, and where it is read
   std::vector<std::string_view> after;  // when one of these failed, that is the cause of this
   Findings (*examine)(const Facts&);
 };
@@ -62,6 +62,9 @@ inline Finding Unknown(std::string why, std::string evidence = {}) {
   return {State::kUnknown, std::move(why), std::move(evidence)};
 }
 inline Finding Skip(std::string why) { return {State::kSkipped, std::move(why)}; }
+
+// "/dev/sev is not there", or what else is the matter with a path.
+std::string Trouble(const absl::Status& status, const std::string& path);
 
 // "a, b and 3 more": at most `most` of them.
 std::string Some(const std::vector<std::string>& names, size_t most = 4);

@@ -81,15 +81,15 @@ Findings Driver(const Facts& facts) {
 }
 
 Findings OtherDrivers(const Facts& facts) {
-  constexpr auto kDrivers =
-      std::to_array<const char*>({"nvidia", "nouveau", "nova_core", "nvidiafb", "nvidia_drm",
-                                  "nvidia_vgpu_vfio"});
+  constexpr auto kDrivers = std::to_array<const char*>(
+      {"nvidia", "nouveau", "nova_core", "nvidiafb", "nvidia_drm", "nvidia_vgpu_vfio"});
   std::vector<std::string> loaded;
   for (const char* name : kDrivers) {
     if (facts.host.modules.contains(name)) loaded.emplace_back(name);
   }
   if (loaded.empty()) return {Pass("no GPU driver on the host", "/proc/modules")};
-  return {Fail(Some(loaded) + (loaded.size() == 1 ? " is loaded" : " are loaded"), "/proc/modules")};
+  return {
+      Fail(Some(loaded) + (loaded.size() == 1 ? " is loaded" : " are loaded"), "/proc/modules")};
 }
 
 Findings Nodes(const Facts& facts) {
@@ -99,11 +99,12 @@ Findings Nodes(const Facts& facts) {
                                                                                      : "";
     });
   }
-  return ForEach(facts, "each has one", "/dev/vfio/devices", [&](const GpuFacts& gpu) -> std::string {
-    if (gpu.device.kind() == Kind::kNvSwitch && !gpu.device.BoundToVfio()) return "";
-    if (gpu.node.empty()) return "has none";
-    return gpu.node_present.ok() ? "" : Text(gpu.node_present);
-  });
+  return ForEach(facts, "each has one", "/dev/vfio/devices",
+                 [&](const GpuFacts& gpu) -> std::string {
+                   if (gpu.device.kind() == Kind::kNvSwitch && !gpu.device.BoundToVfio()) return "";
+                   if (gpu.node.empty()) return "has none";
+                   return gpu.node_present.ok() ? "" : Trouble(gpu.node_present, gpu.node);
+                 });
 }
 
 Findings Isolation(const Facts& facts) {
@@ -117,8 +118,8 @@ Findings Isolation(const Facts& facts) {
                              device.bdf.domain == gpu.device.bdf.domain;
           const bool viable = !device.driver || device.BoundToVfio();
           if (board && viable) continue;
-          others.push_back(fmt::format("{}{}", device.bdf,
-                                       viable ? "" : fmt::format(" ({})", *device.driver)));
+          others.push_back(
+              fmt::format("{}{}", device.bdf, viable ? "" : fmt::format(" ({})", *device.driver)));
         }
         if (others.empty()) return std::string();
         return fmt::format("shares group {} with {}", gpu.device.iommu_group.value_or(0),
@@ -167,7 +168,8 @@ Findings Link(const Facts& facts) {
   return ForEach(facts, "as fast as they can", "/sys/bus/pci/devices/*/current_link_width",
                  [](const GpuFacts& gpu) {
                    // An idle link is slow on purpose; only lanes tell of a bad seat.
-                   if (gpu.width == gpu.max_width || gpu.width.empty() || gpu.width == "0") return std::string();
+                   if (gpu.width == gpu.max_width || gpu.width.empty() || gpu.width == "0")
+                     return std::string();
                    return fmt::format("has {} of {} lanes", gpu.width, gpu.max_width);
                  });
 }
@@ -189,7 +191,8 @@ Group GpuChecks() {
            Severity::kFatal,
            "There are GPUs",
            "at least one function of vendor 10de, class 0300 or 0302",
-           "Check with `lspci -d 10de:`. If it shows nothing: the board's seat and power, and \"Above 4G "
+           "Check with `lspci -d 10de:`. If it shows nothing: the board's seat and power, and "
+           "\"Above 4G "
            "decoding\" in the firmware setup.",
            "Virtual functions are not counted.",
            {},
@@ -198,7 +201,8 @@ Group GpuChecks() {
            Severity::kFatal,
            "The GPUs answer",
            "configuration space is not all ones",
-           "Power the machine off and on. If it happens again, read `dmesg | grep -i -e aer -e pcie`, and "
+           "Power the machine off and on. If it happens again, read `dmesg | grep -i -e aer -e "
+           "pcie`, and "
            "have the board looked at.",
            "A device that is off the bus reads as all ones.",
            {},
@@ -209,7 +213,8 @@ Group GpuChecks() {
            "vfio-pci, or a variant driver of VFIO's",
            "Run `vfio-manage bind --all` (add --dry-run to see it first), or start "
            "gpuhost-vfio-manager.service. On Kubernetes look at the pod of vfio-manager.",
-           "NVSwitches must be bound too where the mode is ppcie. `lspci -nnk -d 10de:` shows the same as "
+           "NVSwitches must be bound too where the mode is ppcie. `lspci -nnk -d 10de:` shows the "
+           "same as "
            "\"Kernel driver in use\".",
            {"IOMMU-ON", "IOMMU-CMD", "VFIO-MODS", "GPU-ENUM", "NO-NVIDIA"},
            &Driver},
@@ -219,14 +224,16 @@ Group GpuChecks() {
            "none of nvidia, nouveau, nova_core, nvidiafb",
            "Remove the driver's package, and add modprobe.blacklist=nouveau,nova_core,nvidiafb to "
            "GRUB_CMDLINE_LINUX; run `update-grub` and reboot.",
-           "A driver that is loaded takes a GPU as soon as it is unbound, as when its mode changes.",
+           "A driver that is loaded takes a GPU as soon as it is unbound, as when its mode "
+           "changes.",
            {},
            &OtherDrivers},
           {"VFIO-CDEV",
            Severity::kFatal,
            "Each GPU has a VFIO device node",
            "/dev/vfio/devices/vfioN with the numbers that sysfs tells",
-           "Bind the GPUs (GPU-DRV). If they are, the kernel lacks CONFIG_VFIO_DEVICE_CDEV, or /dev is not "
+           "Bind the GPUs (GPU-DRV). If they are, the kernel lacks CONFIG_VFIO_DEVICE_CDEV, or "
+           "/dev is not "
            "the host's: in a container mount the host's /dev; on the host run `udevadm trigger -s "
            "vfio-dev`.",
            "Kata's confidential guests take GPUs by these nodes only.",
@@ -236,17 +243,21 @@ Group GpuChecks() {
            Severity::kFatal,
            "Each GPU is alone in its IOMMU group",
            "besides bridges only functions of the same board, on VFIO or without driver",
-           "Enable ACS in the firmware setup (on AMD it may be under AER), update the firmware, or move the "
+           "Enable ACS in the firmware setup (on AMD it may be under AER), update the firmware, or "
+           "move the "
            "board to another slot. A neighbour with a driver must be unbound.",
-           "A group goes to one virtual machine as a whole; devices in one group can reach each other.",
+           "A group goes to one virtual machine as a whole; devices in one group can reach each "
+           "other.",
            {"ACS", "ACS-OVERRIDE"},
            &Isolation},
           {"ACS",
            Severity::kDegraded,
            "PCIe ports separate devices",
            "source validation, both redirects and upstream forwarding are on",
-           "Enable ACS in the firmware setup (some AMD firmware: under AER), then power off and on.",
-           "Without Access Control Services devices below one switch may reach each other past the IOMMU. "
+           "Enable ACS in the firmware setup (some AMD firmware: under AER), then power off and "
+           "on.",
+           "Without Access Control Services devices below one switch may reach each other past the "
+           "IOMMU. "
            "Read from the extended configuration space, which only root may.",
            {},
            &Acs},
@@ -254,7 +265,8 @@ Group GpuChecks() {
            Severity::kFatal,
            "GPU memory is mapped",
            "BAR1 is assigned, 1 GiB or larger",
-           "Enable \"Above 4G decoding\" and raise the size of the MMIO window (MMIO high size, 64-bit "
+           "Enable \"Above 4G decoding\" and raise the size of the MMIO window (MMIO high size, "
+           "64-bit "
            "BARs) in the firmware setup; `dmesg | grep BAR` tells what did not fit.",
            "A firmware that finds no room for a GPU's memory leaves it out: \"BAR ... no space\".",
            {},

@@ -53,9 +53,9 @@ Findings Present(const Facts& facts) {
   }
   std::vector<std::string> others;
   for (const KataRuntime& runtime : facts.kata.runtimes) others.push_back(runtime.handler.name);
-  Finding finding = Fail(others.empty() ? "no handler of Kata's"
-                                        : "none that fits; there are " + Some(others),
-                         found.main_file);
+  Finding finding =
+      Fail(others.empty() ? "no handler of Kata's" : "none that fits; there are " + Some(others),
+           found.main_file);
   finding.expected = WantedName(facts) + ", or another that starts such guests with GPUs";
   return {finding};
 }
@@ -106,21 +106,22 @@ Findings Snapshotter(const Facts& facts) {
     const Containerd& found = facts.containerd;
     const Handler& handler = runtime.handler;
     if (handler.snapshotter.empty()) {
-      return runtime.Confidential() ? Fail("none is named", handler.file) : Pass("the default", handler.file);
+      return runtime.Confidential() ? Fail("none is named", handler.file)
+                                    : Pass("the default", handler.file);
     }
     if (found.schema >= 3 && !handler.image_snapshotter.empty() &&
         handler.image_snapshotter != handler.snapshotter) {
-      Finding finding = Fail(fmt::format("{}, and {} for its images", handler.snapshotter,
-                                         handler.image_snapshotter),
-                             handler.file);
+      Finding finding = Fail(
+          fmt::format("{}, and {} for its images", handler.snapshotter, handler.image_snapshotter),
+          handler.file);
       finding.severity = Severity::kFatal;
       return finding;
     }
     const bool builtin = handler.snapshotter == "overlayfs" || handler.snapshotter == "erofs" ||
                          handler.snapshotter == "native";
     if (!builtin && !found.proxy_snapshotters.contains(handler.snapshotter)) {
-      Finding finding =
-          Fail(handler.snapshotter + " is none of containerd's, nor of proxy_plugins", handler.file);
+      Finding finding = Fail(handler.snapshotter + " is none of containerd's, nor of proxy_plugins",
+                             handler.file);
       finding.severity = Severity::kFatal;
       finding.remedy = fmt::format(
           "Let kata-deploy set it up (snapshotter.setup = [\"nydus\"]), or name another than {}.",
@@ -134,64 +135,72 @@ Findings Snapshotter(const Facts& facts) {
 }  // namespace
 
 Group HandlerChecks() {
-  return {
-      "Runtime handlers",
-      {
-          {"KATA-INST",
-           Severity::kFatal,
-           "Kata is installed",
-           "configuration-qemu-nvidia-gpu*.toml below /opt/kata/share/defaults/kata-containers",
-           kKataDeploy,
-           "`ls -l /opt/kata/share/defaults/kata-containers | grep nvidia` shows the same.",
-           {},
-           &Installed},
-          {"CTR-HANDLER",
-           Severity::kFatal,
-           "containerd has a handler for such pods",
-           "kata-qemu-nvidia-gpu-snp or -tdx, at the place that this schema reads",
-           "Let kata-deploy, or gpuhost's kata-manager, write the handler and restart containerd. See that "
-           "the shim is enabled in the chart (shims.qemu-nvidia-gpu-snp.enabled=true).",
-           "A RuntimeClass names a handler, and containerd looks it up in its configuration. A table below "
-           "another schema's plugin is ignored with a warning only.",
-           {"KATA-INST", "CTR-CONF", "CTR-IMPORT", "CTR-DISABLED", "CTR-CFG-VER"},
-           &Present},
-          {"CTR-LOADED",
-           Severity::kFatal,
-           "containerd has loaded it",
-           "the handler is known to the running process",
-           "Run `systemctl restart containerd` when it suits: guests survive it where KillMode is process "
-           "(CTR-UNIT).",
-           "containerd reads its configuration when it starts. From 2.0 on it tells what it has loaded; "
-           "else times are compared.",
-           {"CTR-HANDLER", "CTR-RUN"},
-           &Loaded},
-          {"CTR-ANN",
-           Severity::kDegraded,
-           "Pods may pass words to Kata",
-           "pod_annotations has io.katacontainers.*",
-           "Add pod_annotations = [\"io.katacontainers.*\"] to the handler's table and restart containerd.",
-           "kernel_params with agent.aa_kbc_params, and init-data, reach Kata by annotations. Without them "
-           "no guest is attested.",
-           {"CTR-HANDLER"},
-           &Annotations},
-          {"CTR-PWHD",
-           Severity::kDegraded,
-           "Privileged pods get no devices of the host",
-           "privileged_without_host_devices = true",
-           "Set privileged_without_host_devices = true in the handler's table and restart containerd.",
-           "Else containerd hands all of the host's devices to Kata, which tries to put them into the guest.",
-           {"CTR-HANDLER"},
-           &HostDevices},
-          {"CTR-SNAP",
-           Severity::kDegraded,
-           "Images come into the guest",
-           "a snapshotter that containerd has: nydus-for-kata-tee or erofs",
-           "Set up nydus or erofs through kata-deploy's snapshotter.setup and the shim's "
-           "containerd.snapshotter.",
-           "A confidential guest pulls its images itself; a snapshotter on the host tells it which.",
-           {"CTR-HANDLER"},
-           &Snapshotter},
-      }};
+  return {"Runtime handlers",
+          {
+              {"KATA-INST",
+               Severity::kFatal,
+               "Kata is installed",
+               "configuration-qemu-nvidia-gpu*.toml below /opt/kata/share/defaults/kata-containers",
+               kKataDeploy,
+               "`ls -l /opt/kata/share/defaults/kata-containers | grep nvidia` shows the same.",
+               {},
+               &Installed},
+              {"CTR-HANDLER",
+               Severity::kFatal,
+               "containerd has a handler for such pods",
+               "kata-qemu-nvidia-gpu-snp or -tdx, at the place that this schema reads",
+               "Let kata-deploy, or gpuhost's kata-manager, write the handler and restart "
+               "containerd. See that "
+               "the shim is enabled in the chart (shims.qemu-nvidia-gpu-snp.enabled=true).",
+               "A RuntimeClass names a handler, and containerd looks it up in its configuration. A "
+               "table below "
+               "another schema's plugin is ignored with a warning only.",
+               {"KATA-INST", "CTR-CONF", "CTR-IMPORT", "CTR-DISABLED", "CTR-CFG-VER"},
+               &Present},
+              {"CTR-LOADED",
+               Severity::kFatal,
+               "containerd has loaded it",
+               "the handler is known to the running process",
+               "Run `systemctl restart containerd` when it suits: guests survive it where KillMode "
+               "is process "
+               "(CTR-UNIT).",
+               "containerd reads its configuration when it starts. From 2.0 on it tells what it "
+               "has loaded; "
+               "else times are compared.",
+               {"CTR-HANDLER", "CTR-RUN"},
+               &Loaded},
+              {"CTR-ANN",
+               Severity::kDegraded,
+               "Pods may pass words to Kata",
+               "pod_annotations has io.katacontainers.*",
+               "Add pod_annotations = [\"io.katacontainers.*\"] to the handler's table and restart "
+               "containerd.",
+               "kernel_params with agent.aa_kbc_params, and init-data, reach Kata by annotations. "
+               "Without them "
+               "no guest is attested.",
+               {"CTR-HANDLER"},
+               &Annotations},
+              {"CTR-PWHD",
+               Severity::kDegraded,
+               "Privileged pods get no devices of the host",
+               "privileged_without_host_devices = true",
+               "Set privileged_without_host_devices = true in the handler's table and restart "
+               "containerd.",
+               "Else containerd hands all of the host's devices to Kata, which tries to put them "
+               "into the guest.",
+               {"CTR-HANDLER"},
+               &HostDevices},
+              {"CTR-SNAP",
+               Severity::kDegraded,
+               "Images come into the guest",
+               "a snapshotter that containerd has: nydus-for-kata-tee or erofs",
+               "Set up nydus or erofs through kata-deploy's snapshotter.setup and the shim's "
+               "containerd.snapshotter.",
+               "A confidential guest pulls its images itself; a snapshotter on the host tells it "
+               "which.",
+               {"CTR-HANDLER"},
+               &Snapshotter},
+          }};
 }
 
 }  // namespace gpuhost::node_validator

@@ -37,7 +37,8 @@ Findings IommuOn(const Facts& facts) {
 
 Findings NoIommuMode(const Facts& facts) {
   constexpr const char* kFile = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
-  if (facts.devices.noiommu_nodes) return {Fail("there are /dev/vfio/noiommu-* nodes", "/dev/vfio")};
+  if (facts.devices.noiommu_nodes)
+    return {Fail("there are /dev/vfio/noiommu-* nodes", "/dev/vfio")};
   const auto& mode = facts.devices.noiommu_mode;
   for (const GpuFacts& gpu : facts.devices.gpus) {
     if (gpu.group_name == "vfio-noiommu") {
@@ -58,8 +59,9 @@ Findings Iommufd(const Facts& facts) {
   const std::string file = fmt::format("/boot/config-{}", facts.host.release);
   const auto& node = facts.devices.iommufd;
   if (node.present.ok()) {
-    return {node.opens.ok() || !facts.host.superuser ? Pass("/dev/iommu", "/dev/iommu")
-                                                     : Unknown(Text(node.opens.status()), "/dev/iommu")};
+    return {node.opens.ok() || !facts.host.superuser
+                ? Pass("/dev/iommu", "/dev/iommu")
+                : Unknown(Text(node.opens.status()), "/dev/iommu")};
   }
   Finding finding = Fail("no /dev/iommu", "/dev/iommu");
   if (!needed) finding.severity = Severity::kInfo;
@@ -115,9 +117,11 @@ Group IommuChecks() {
            Severity::kFatal,
            "The kernel runs an IOMMU",
            "/sys/kernel/iommu_groups has 0, 1 and so on",
-           "Enable the IOMMU in the firmware setup (AMD: IOMMU under AMD CBS, NBIO; Intel: VT-d), and "
+           "Enable the IOMMU in the firmware setup (AMD: IOMMU under AMD CBS, NBIO; Intel: VT-d), "
+           "and "
            "boot with intel_iommu=on or amd_iommu=on.",
-           "Without an IOMMU no device can be given to a virtual machine: `ls /sys/kernel/iommu_groups` "
+           "Without an IOMMU no device can be given to a virtual machine: `ls "
+           "/sys/kernel/iommu_groups` "
            "is the first test of NVIDIA's guide.",
            {"IOMMU-CMD"},
            &IommuOn},
@@ -125,7 +129,8 @@ Group IommuChecks() {
            Severity::kFatal,
            "VFIO insists on an IOMMU",
            "enable_unsafe_noiommu_mode N",
-           "Remove enable_unsafe_noiommu_mode from /etc/modprobe.d and from the kernel's command line, "
+           "Remove enable_unsafe_noiommu_mode from /etc/modprobe.d and from the kernel's command "
+           "line, "
            "then reboot.",
            "In that mode a device reaches all memory of the host.",
            {"IOMMU-ON", "IOMMU-CMD"},
@@ -134,9 +139,11 @@ Group IommuChecks() {
            Severity::kFatal,
            "The kernel has iommufd",
            "a character device /dev/iommu",
-           "Run `modprobe iommufd`; if there is no such module, install a kernel with CONFIG_IOMMUFD and "
+           "Run `modprobe iommufd`; if there is no such module, install a kernel with "
+           "CONFIG_IOMMUFD and "
            "CONFIG_VFIO_DEVICE_CDEV.",
-           "Kata refuses any other way for confidential guests: \"ConfidentialGuest needs IOMMUFD\".",
+           "Kata refuses any other way for confidential guests: \"ConfidentialGuest needs "
+           "IOMMUFD\".",
            {},
            &Iommufd},
           {"VFIO-MODS",
@@ -152,9 +159,11 @@ Group IommuChecks() {
            Severity::kFatal,
            "IOMMU groups are the hardware's",
            "no pcie_acs_override on the kernel's command line",
-           "Remove pcie_acs_override from GRUB_CMDLINE_LINUX, run `update-grub`, reboot; then see ACS and "
+           "Remove pcie_acs_override from GRUB_CMDLINE_LINUX, run `update-grub`, reboot; then see "
+           "ACS and "
            "GROUP-ISO.",
-           "That patch splits groups which the hardware does not keep apart: a guest could reach its "
+           "That patch splits groups which the hardware does not keep apart: a guest could reach "
+           "its "
            "neighbour's device.",
            {},
            &AcsOverride},

@@ -69,15 +69,15 @@ Finding Ready(const Facts& facts, const KataRuntime& runtime) {
 Finding Socket(const Facts& facts, const KataRuntime& runtime) {
   const std::string seen = runtime.Text("pod_resource_api_sock").value_or("");
   if (seen == facts.kubelet.socket) return Pass(seen, runtime.config_file);
-  Finding finding = Fail(seen.empty() ? "pod_resource_api_sock is not set"
-                                      : fmt::format("{}, and the kubelet has {}", seen,
-                                                    facts.kubelet.socket),
-                         runtime.config_file);
+  Finding finding =
+      Fail(seen.empty() ? "pod_resource_api_sock is not set"
+                        : fmt::format("{}, and the kubelet has {}", seen, facts.kubelet.socket),
+           runtime.config_file);
   finding.expected = facts.kubelet.socket;
-  finding.remedy = fmt::format("Write a file {}/config.d/60-kubelet.toml with [runtime] and "
-                               "pod_resource_api_sock = \"{}\".",
-                               runtime.config_file.substr(0, runtime.config_file.rfind('/')),
-                               facts.kubelet.socket);
+  finding.remedy = fmt::format(
+      "Write a file {}/config.d/60-kubelet.toml with [runtime] and "
+      "pod_resource_api_sock = \"{}\".",
+      runtime.config_file.substr(0, runtime.config_file.rfind('/')), facts.kubelet.socket);
   return finding;
 }
 
@@ -102,9 +102,12 @@ Finding Debug(const Facts&, const KataRuntime& runtime) {
 
 Finding HugePages(const Facts& facts, const KataRuntime& runtime) {
   if (!runtime.Flag("enable_hugepages")) return Skip("not asked for");
-  const uint64_t needed = static_cast<uint64_t>(runtime.Number("default_memory").value_or(2048)) << 20;
-  if (!facts.host.huge_pages_free) return Unknown("no huge pages in /proc/meminfo", "/proc/meminfo");
-  const std::string seen = fmt::format("{} MiB of huge pages are free", *facts.host.huge_pages_free >> 20);
+  const uint64_t needed = static_cast<uint64_t>(runtime.Number("default_memory").value_or(2048))
+                          << 20;
+  if (!facts.host.huge_pages_free)
+    return Unknown("no huge pages in /proc/meminfo", "/proc/meminfo");
+  const std::string seen =
+      fmt::format("{} MiB of huge pages are free", *facts.host.huge_pages_free >> 20);
   return *facts.host.huge_pages_free >= needed ? Pass(seen, "/proc/meminfo")
                                                : Fail(seen, "/proc/meminfo");
 }
@@ -124,7 +127,8 @@ Group KataValueChecks() {
            Severity::kFatal,
            "Guests are confidential",
            "confidential_guest = true; on AMD sev_snp_guest = true",
-           "Use the RuntimeClass of the right shim (qemu-nvidia-gpu-snp or -tdx), whose configuration has "
+           "Use the RuntimeClass of the right shim (qemu-nvidia-gpu-snp or -tdx), whose "
+           "configuration has "
            "it; do not edit that of another.",
            "Table [hypervisor.qemu] after all drop-ins.",
            {"KATA-CONF"},
@@ -133,16 +137,19 @@ Group KataValueChecks() {
            Severity::kFatal,
            "GPUs are there when the guest starts",
            "cold_plug_vfio = \"root-port\" and hot_plug_vfio not set",
-           "Set cold_plug_vfio = \"root-port\" and remove hot_plug_vfio in a drop-in in config.d beside the "
+           "Set cold_plug_vfio = \"root-port\" and remove hot_plug_vfio in a drop-in in config.d "
+           "beside the "
            "configuration.",
-           "Without it Kata asks nobody for the pod's GPUs; with both it refuses the configuration.",
+           "Without it Kata asks nobody for the pod's GPUs; with both it refuses the "
+           "configuration.",
            {"KATA-CONF"},
            &Of<ColdPlug>},
           {"KATA-PORTS",
            Severity::kFatal,
            "There are PCIe ports for the GPUs",
            "pcie_root_port at most 16",
-           "Set pcie_root_port to 16 or less; confidential guests take 0, and Kata counts for itself.",
+           "Set pcie_root_port to 16 or less; confidential guests take 0, and Kata counts for "
+           "itself.",
            "QEMU's machine has room for 16 root ports.",
            {"KATA-CONF"},
            &Of<Ports>},
@@ -158,9 +165,11 @@ Group KataValueChecks() {
            Severity::kDegraded,
            "GPUs are set ready in the guest",
            "nvrc.smi.srs=1 in kernel_params",
-           "Add nvrc.smi.srs=1 to kernel_params in a drop-in (with all words that are there, for it replaces "
+           "Add nvrc.smi.srs=1 to kernel_params in a drop-in (with all words that are there, for "
+           "it replaces "
            "them), or to the pod's annotation io.katacontainers.config.hypervisor.kernel_params.",
-           "Until a GPU is set ready CUDA refuses to work. A guest that is attested does that itself.",
+           "Until a GPU is set ready CUDA refuses to work. A guest that is attested does that "
+           "itself.",
            {"KATA-CONF", "KATA-GUEST"},
            &Of<Ready>},
           {"KATA-SOCK",
@@ -168,7 +177,8 @@ Group KataValueChecks() {
            "Kata asks the right kubelet",
            "pod_resource_api_sock is the kubelet's socket",
            "Set pod_resource_api_sock to the kubelet's socket in a drop-in in config.d.",
-           "Kata learns from the kubelet which GPUs a pod was given. Distributions keep the kubelet's "
+           "Kata learns from the kubelet which GPUs a pod was given. Distributions keep the "
+           "kubelet's "
            "directory elsewhere (k0s, microk8s).",
            {"KATA-CONF"},
            &Of<Socket>},
@@ -192,7 +202,8 @@ Group KataValueChecks() {
            Severity::kFatal,
            "There are huge pages",
            "as many as the guest's memory, where enable_hugepages is true",
-           "Reserve them (`sysctl vm.nr_hugepages=...`, or hugepages= at boot), or switch enable_hugepages "
+           "Reserve them (`sysctl vm.nr_hugepages=...`, or hugepages= at boot), or switch "
+           "enable_hugepages "
            "off.",
            "Only where Kata's configuration asks for huge pages.",
            {"KATA-CONF"},

@@ -11,7 +11,8 @@ constexpr double kEnough = 600, kDefault = 120;
 
 Findings Runs(const Facts& facts) {
   const KubeletFacts& kubelet = facts.kubelet;
-  if (kubelet.process) return {Pass(fmt::format("pid {}", kubelet.process->pid), kubelet.process->program)};
+  if (kubelet.process)
+    return {Pass(fmt::format("pid {}", kubelet.process->pid), kubelet.process->program)};
   if (!kubelet.embedded_in.empty()) return {Pass("a part of " + kubelet.embedded_in, "/proc")};
   return {Fail("no process kubelet", "/proc")};
 }
@@ -36,8 +37,8 @@ Findings RequestTimeout(const Facts& facts) {
   }
   const Value* value = kubelet.merged.Find({"runtimeRequestTimeout"});
   const std::string evidence = kubelet.timeout_from.empty() ? kubelet.config : kubelet.timeout_from;
-  const std::string text = value == nullptr               ? ""
-                           : value->AsText() != nullptr   ? *value->AsText()
+  const std::string text = value == nullptr                                    ? ""
+                           : value->AsText() != nullptr                        ? *value->AsText()
                            : kubelet.merged.Integer({"runtimeRequestTimeout"}) ? "0"
                                                                                : "?";
   const auto seconds = text.empty() ? std::optional(0.0) : ParseGoDuration(text);
@@ -57,7 +58,9 @@ std::string VersionText(const KubeletFacts& kubelet) {
 
 Findings Gates(const Facts& facts) {
   const KubeletFacts& kubelet = facts.kubelet;
-  const auto gate = [&](std::string_view name) { return kubelet.merged.Bool({"featureGates", name}); };
+  const auto gate = [&](std::string_view name) {
+    return kubelet.merged.Bool({"featureGates", name});
+  };
   if (gate("KubeletPodResources") == false) {
     return {Fail("KubeletPodResources is off", kubelet.config)};
   }
@@ -66,18 +69,23 @@ Findings Gates(const Facts& facts) {
     return {*get ? Pass("KubeletPodResourcesGet is on", kubelet.config)
                  : Fail("KubeletPodResourcesGet is off", kubelet.config)};
   }
-  if (kubelet.version.major == 0) return {Unknown("the kubelet's version is not known", kubelet.config)};
+  if (kubelet.version.major == 0)
+    return {Unknown("the kubelet's version is not known", kubelet.config)};
   if (kubelet.version >= Version{1, 34, 0}) {
     return {Pass("on by default in " + VersionText(kubelet), kubelet.config)};
   }
-  return {Fail(VersionText(kubelet) + " has KubeletPodResourcesGet off by default", kubelet.config)};
+  return {
+      Fail(VersionText(kubelet) + " has KubeletPodResourcesGet off by default", kubelet.config)};
 }
 
 Findings ImageGate(const Facts& facts) {
   const KubeletFacts& kubelet = facts.kubelet;
-  if (kubelet.files.empty()) return {Unknown("the kubelet's configuration is not known", kubelet.config)};
-  const bool on = kubelet.merged.Bool({"featureGates", "RuntimeClassInImageCriApi"}).value_or(false);
-  return {on ? Pass("on", kubelet.config) : Fail("RuntimeClassInImageCriApi is off", kubelet.config)};
+  if (kubelet.files.empty())
+    return {Unknown("the kubelet's configuration is not known", kubelet.config)};
+  const bool on =
+      kubelet.merged.Bool({"featureGates", "RuntimeClassInImageCriApi"}).value_or(false);
+  return {on ? Pass("on", kubelet.config)
+             : Fail("RuntimeClassInImageCriApi is off", kubelet.config)};
 }
 
 Findings KubernetesVersion(const Facts& facts) {
@@ -129,7 +137,8 @@ Findings Plugin(const Facts& facts) {
   }
   std::vector<std::string> names;
   for (const auto& [resource, ids] : *kubelet.registered) {
-    if (!resource.starts_with("nvidia.com/") || resource.find("nvswitch") != std::string::npos) continue;
+    if (!resource.starts_with("nvidia.com/") || resource.find("nvswitch") != std::string::npos)
+      continue;
     if (resource == "nvidia.com/gpu" || resource.starts_with("nvidia.com/mig-")) continue;
     offered += ids.size();
     names.push_back(fmt::format("{}: {}", resource, ids.size()));
@@ -175,9 +184,11 @@ Group KubeletChecks() {
            Severity::kDegraded,
            "The kubelet waits long enough",
            "runtimeRequestTimeout of 10m or more; NVIDIA's guide says 20m",
-           "Set `runtimeRequestTimeout: 20m` in the kubelet's configuration and run `systemctl restart "
+           "Set `runtimeRequestTimeout: 20m` in the kubelet's configuration and run `systemctl "
+           "restart "
            "kubelet`.",
-           "Guests pin their memory and pull images while the kubelet waits. After two minutes, the default, "
+           "Guests pin their memory and pull images while the kubelet waits. After two minutes, "
+           "the default, "
            "it gives up and starts anew: the pod never comes up, without any other error.",
            {"KUBELET-CONF"},
            &RequestTimeout},
@@ -185,16 +196,19 @@ Group KubeletChecks() {
            Severity::kFatal,
            "Kata may ask for a pod's devices",
            "feature gate KubeletPodResourcesGet, on by default from 1.34",
-           "Set `featureGates: {KubeletPodResourcesGet: true}` in the kubelet's configuration and run "
+           "Set `featureGates: {KubeletPodResourcesGet: true}` in the kubelet's configuration and "
+           "run "
            "`systemctl restart kubelet`.",
-           "Kata gets a pod's GPUs by method Get of pod-resources: \"PodResources API Get method disabled\".",
+           "Kata gets a pod's GPUs by method Get of pod-resources: \"PodResources API Get method "
+           "disabled\".",
            {"KUBELET-CONF"},
            &Gates},
           {"KUBELET-IMAGE",
            Severity::kInfo,
            "Images are pulled for their runtime class",
            "feature gate RuntimeClassInImageCriApi",
-           "Set `featureGates: {RuntimeClassInImageCriApi: true}` if pods of other runtimes use the same "
+           "Set `featureGates: {RuntimeClassInImageCriApi: true}` if pods of other runtimes use "
+           "the same "
            "images.",
            "Without it an image is pulled once for all runtime classes, with one snapshotter.",
            {"KUBELET-CONF"},
@@ -203,7 +217,8 @@ Group KubeletChecks() {
            Severity::kDegraded,
            "kubelet and containerd agree on cgroups",
            "cgroupDriver systemd with SystemdCgroup = true, or neither",
-           "Set SystemdCgroup = true in containerd's options of runc, and cgroupDriver: systemd in the "
+           "Set SystemdCgroup = true in containerd's options of runc, and cgroupDriver: systemd in "
+           "the "
            "kubelet's configuration.",
            "Two managers of one tree of cgroups fail under load.",
            {"KUBELET-CONF", "CTR-CONF"},
@@ -212,16 +227,19 @@ Group KubeletChecks() {
            Severity::kFatal,
            "The kubelet answers Kata's question",
            "pod-resources/kubelet.sock with method Get",
-           "Switch the feature gate KubeletPodResourcesGet on (see KUBELET-GATE); if there is no socket, "
+           "Switch the feature gate KubeletPodResourcesGet on (see KUBELET-GATE); if there is no "
+           "socket, "
            "restart the kubelet.",
-           "A pod that does not exist is asked for. Any answer but \"disabled\" says that the method is on.",
+           "A pod that does not exist is asked for. Any answer but \"disabled\" says that the "
+           "method is on.",
            {"KUBELET-GATE", "KUBELET-RUN"},
            &PodResources},
           {"PLUGIN",
            Severity::kFatal,
            "The kubelet has GPUs to give",
            "nvidia.com/pgpu (or names of models), one for each GPU on VFIO",
-           "Start sandbox-device-plugin (gpuhost-sandbox-device-plugin.service, or its pod) and read its log; "
+           "Start sandbox-device-plugin (gpuhost-sandbox-device-plugin.service, or its pod) and "
+           "read its log; "
            "`gpuhostctl devices` shows what it offers and why not more.",
            "Read from the kubelet's checkpoint of device plugins.",
            {"GPU-DRV", "VFIO-CDEV", "GPU-ENUM", "KUBELET-RUN", "IOMMU-ON", "IOMMUFD", "NO-NVIDIA"},

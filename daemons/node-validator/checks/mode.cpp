@@ -8,9 +8,7 @@
 namespace gpuhost::node_validator {
 namespace {
 
-std::string NotHere(const Facts& facts) {
-  return facts.devices.gpus.empty() ? "no GPU" : "";
-}
+std::string NotHere(const Facts& facts) { return facts.devices.gpus.empty() ? "no GPU" : ""; }
 
 Findings Capable(const Facts& facts) {
   if (const auto why = NotHere(facts); !why.empty()) return {Skip(why)};
@@ -54,8 +52,9 @@ Findings Modes(const Facts& facts) {
   Finding finding = Fail(fmt::format("the mode is {}", mode), source);
   if (!confidential) {
     finding.expected = "off";
-    finding.remedy = "Set the label nvidia.com/cc.mode=off, or run `cc-manager --standalone --once "
-                     "--mode off`.";
+    finding.remedy =
+        "Set the label nvidia.com/cc.mode=off, or run `cc-manager --standalone --once "
+        "--mode off`.";
   } else if (mode == "devtools") {
     finding.severity = Severity::kDegraded;
     finding.observed += ", which protects nothing";
@@ -68,14 +67,15 @@ Findings Manager(const Facts& facts) {
   constexpr const char* kFile = "/run/nvidia/gpuhost/cc-manager.json";
   if (devices.manager_phase.empty()) return {Skip("cc-manager of gpuhost has not run here")};
   if (devices.manager_phase == "failed") {
-    return {Fail(fmt::format("the change to {} failed: {}", devices.wanted_mode,
-                             devices.manager_reason.empty() ? "see its log" : devices.manager_reason),
-                 kFile)};
+    return {
+        Fail(fmt::format("the change to {} failed: {}", devices.wanted_mode,
+                         devices.manager_reason.empty() ? "see its log" : devices.manager_reason),
+             kFile)};
   }
   if (devices.manager_phase != "steady") {
-    Finding finding = Fail(fmt::format("a change to {} is under way ({})", devices.wanted_mode,
-                                       devices.manager_phase),
-                           kFile);
+    Finding finding = Fail(
+        fmt::format("a change to {} is under way ({})", devices.wanted_mode, devices.manager_phase),
+        kFile);
     finding.severity = Severity::kDegraded;
     finding.remedy = "Wait until it has ended, then look again: `gpuhostctl status`.";
     return {finding};
@@ -106,7 +106,8 @@ Group ModeChecks() {
            Severity::kFatal,
            "All GPUs can compute confidentially",
            "Hopper or Blackwell, not coupled to a processor",
-           "Use a node whose GPUs are H100, H200, B200, B300 or RTX PRO 6000 Blackwell; take other GPUs "
+           "Use a node whose GPUs are H100, H200, B200, B300 or RTX PRO 6000 Blackwell; take other "
+           "GPUs "
            "out of this one.",
            "A node has one mode for all of its GPUs. Superchips (GH200, GB200) have no such mode.",
            {},
@@ -115,9 +116,11 @@ Group ModeChecks() {
            Severity::kFatal,
            "All GPUs are in one mode that protects",
            "on, or ppcie with NVSwitches on Hopper",
-           "Set the node's label: `kubectl label node <node> nvidia.com/cc.mode=on --overwrite`; without "
+           "Set the node's label: `kubectl label node <node> nvidia.com/cc.mode=on --overwrite`; "
+           "without "
            "Kubernetes: `cc-manager --standalone --once --mode on`.",
-           "Read from the GPUs' registers where that is possible: as root, outside of a lockdown, and while "
+           "Read from the GPUs' registers where that is possible: as root, outside of a lockdown, "
+           "and while "
            "no guest has the GPU. Else what cc-manager last published.",
            {"CC-CHIP", "GPU-BUS", "CC-MANAGER"},
            &Modes},
@@ -125,7 +128,8 @@ Group ModeChecks() {
            Severity::kFatal,
            "The last change of the mode went well",
            "steady",
-           "Read why: `gpuhostctl status` and cc-manager's log. A device that does not come back from its "
+           "Read why: `gpuhostctl status` and cc-manager's log. A device that does not come back "
+           "from its "
            "reset needs the machine to be powered off and on.",
            "A change of the mode resets GPUs, and withdraws them from the kubelet meanwhile.",
            {"CC-CHIP", "GPU-BUS"},
@@ -135,7 +139,8 @@ Group ModeChecks() {
            "No GPU changes its mode at the next reset",
            "the pending mode is the present one",
            "Run cc-manager, which settles it, or `cc-manager --standalone --once --mode <mode>`.",
-           "Kata resets a GPU before each guest; one that is armed would come up in another mode than the "
+           "Kata resets a GPU before each guest; one that is armed would come up in another mode "
+           "than the "
            "guest expects.",
            {"CC-MANAGER"},
            &Armed},

@@ -13,8 +13,8 @@ Findings Disk(const Facts& facts) {
   std::vector<std::string> full, fine;
   std::string evidence = facts.space.front().path;
   for (const Space& space : facts.space) {
-    const std::string seen = fmt::format("{} {:.1f} GiB", space.path,
-                                         static_cast<double>(space.bytes) / (1 << 30));
+    const std::string seen =
+        fmt::format("{} {:.1f} GiB", space.path, static_cast<double>(space.bytes) / (1 << 30));
     const bool few_inodes = space.all_inodes > 0 && space.inodes < space.all_inodes / 20;
     if (space.bytes >= kBytes && !few_inodes) {
       fine.push_back(seen);
@@ -23,7 +23,8 @@ Findings Disk(const Facts& facts) {
     full.push_back(few_inodes ? fmt::format("{} {} inodes", space.path, space.inodes) : seen);
     evidence = space.path;
   }
-  return {full.empty() ? Pass(Some(fine) + " free", evidence) : Fail(Some(full) + " left", evidence)};
+  return {full.empty() ? Pass(Some(fine) + " free", evidence)
+                       : Fail(Some(full) + " left", evidence)};
 }
 
 Findings OperatorWorkload(const Facts& facts) {
@@ -47,7 +48,8 @@ Findings Label(const Facts& facts, const std::string& key, const std::string& wa
   const auto found = facts.labels->find(key);
   const std::string evidence = "label " + key;
   if (found == facts.labels->end()) {
-    return {missing.empty() ? Fail("the node has no such label", evidence) : Pass(missing, evidence)};
+    return {missing.empty() ? Fail("the node has no such label", evidence)
+                            : Pass(missing, evidence)};
   }
   return {found->second == wanted ? Pass(found->second, evidence)
                                   : Fail(fmt::format("'{}'", found->second), evidence)};
@@ -100,7 +102,8 @@ Group NodeChecks() {
            "There is room",
            "2 GiB and a twentieth of the inodes free",
            "Free space: `crictl rmi --prune`, and old files below the path that is named.",
-           "A full /run ends sandboxes, a full /var/lib/containerd keeps images out, a full /opt/kata leaves "
+           "A full /run ends sandboxes, a full /var/lib/containerd keeps images out, a full "
+           "/opt/kata leaves "
            "half an upgrade.",
            {},
            &Disk},
@@ -108,8 +111,10 @@ Group NodeChecks() {
            Severity::kFatal,
            "The node is for virtual machines",
            "label nvidia.com/gpu.workload.config=vm-passthrough",
-           "Run `kubectl label node <node> nvidia.com/gpu.workload.config=vm-passthrough --overwrite`.",
-           "By this label the GPU Operator and gpuhost's chart choose the node. Asked where the API server "
+           "Run `kubectl label node <node> nvidia.com/gpu.workload.config=vm-passthrough "
+           "--overwrite`.",
+           "By this label the GPU Operator and gpuhost's chart choose the node. Asked where the "
+           "API server "
            "may be (--node-name).",
            {},
            &WorkloadLabel},
@@ -118,14 +123,16 @@ Group NodeChecks() {
            "The scheduler may send such pods here",
            "label nvidia.com/cc.ready.state=true",
            "Let cc-manager bring the GPUs into their mode; it sets the label. See CC-MODE.",
-           "Kata's RuntimeClasses choose nodes by it: true for confidential guests, false for others.",
+           "Kata's RuntimeClasses choose nodes by it: true for confidential guests, false for "
+           "others.",
            {"CC-MODE", "CC-MANAGER", "CC-CHIP"},
            &ReadyLabel},
           {"LABEL-KATA",
            Severity::kFatal,
            "Kata says that it is installed",
            "label katacontainers.io/kata-runtime=true",
-           "Look at the pod kata-deploy-... in kata-system: it sets the label when it has finished.",
+           "Look at the pod kata-deploy-... in kata-system: it sets the label when it has "
+           "finished.",
            "Kata's RuntimeClasses choose nodes by it.",
            {"KATA-INST"},
            &KataLabel},
@@ -133,7 +140,8 @@ Group NodeChecks() {
            Severity::kFatal,
            "The GPU Operator takes this node for virtual machines",
            "workload-type vm-passthrough",
-           "Run `kubectl label node <node> nvidia.com/gpu.workload.config=vm-passthrough --overwrite`.",
+           "Run `kubectl label node <node> nvidia.com/gpu.workload.config=vm-passthrough "
+           "--overwrite`.",
            "Written by the sandbox validator, and read by its plugins.",
            {"LABEL-WORKLOAD"},
            &OperatorWorkload},
@@ -149,7 +157,8 @@ Group NodeChecks() {
            Severity::kDegraded,
            "Nothing of the former kata-manager is left",
            "no handler below /opt/nvidia-gpu-operator/artifacts",
-           "Remove the handler from containerd's configuration, restart containerd, then remove the "
+           "Remove the handler from containerd's configuration, restart containerd, then remove "
+           "the "
            "directory; delete RuntimeClasses with label nvidia.com/kata-runtime-class=true.",
            "The GPU Operator's kata-manager was given up in 2026, and cleans up nothing.",
            {},

@@ -42,7 +42,7 @@ Findings KvmModule(const Facts& facts) {
 
 Findings KvmDevice(const Facts& facts) {
   const Host& host = facts.host;
-  if (!host.kvm.present.ok()) return {Fail(Text(host.kvm.present), "/dev/kvm")};
+  if (!host.kvm.present.ok()) return {Fail(Trouble(host.kvm.present, "/dev/kvm"), "/dev/kvm")};
   if (absl::IsPermissionDenied(host.kvm_version.status()) && !host.superuser) {
     return {Unknown("only root may open /dev/kvm", "/dev/kvm")};
   }
@@ -53,11 +53,12 @@ Findings KvmDevice(const Facts& facts) {
 
 Findings Vhost(const Facts& facts) {
   std::vector<std::string> wrong, loaded_later;
-  const auto look = [&](const DeviceNode& node, const std::string& module, const std::string& path) {
+  const auto look = [&](const DeviceNode& node, const std::string& module,
+                        const std::string& path) {
     const bool loaded = facts.host.modules.contains(module);
     if (node.present.ok() && loaded) return;
     if (!node.present.ok()) {
-      wrong.push_back(absl::IsNotFound(node.present) ? path + " is missing" : Text(node.present));
+      wrong.push_back(Trouble(node.present, path));
     } else if (facts.host.loadable.contains(module)) {
       loaded_later.push_back(module);
     } else {
@@ -83,8 +84,8 @@ Findings Kernel(const Facts& facts) {
   const Version version = FindVersion(facts.host.release + ".0");
   const std::string evidence = "/proc/sys/kernel/osrelease";
   if (version.major == 0) return {Unknown("the kernel's release is not known", evidence)};
-  const std::string seen = facts.host.release +
-                           (facts.host.os.empty() ? std::string() : ", " + facts.host.os);
+  const std::string seen =
+      facts.host.release + (facts.host.os.empty() ? std::string() : ", " + facts.host.os);
   const Version wanted = facts.workload == Workload::kPassthrough ? Version{5, 15, 0}
                          : facts.Intel()                          ? Version{6, 16, 0}
                                                                   : Version{6, 11, 0};
@@ -113,7 +114,8 @@ Group ProcessorChecks() {
            Severity::kFatal,
            "The processor runs virtual machines",
            "flag svm (AMD) or vmx (Intel)",
-           "Enable virtualization in the firmware setup (AMD: SVM mode; Intel: VT-x), then power the "
+           "Enable virtualization in the firmware setup (AMD: SVM mode; Intel: VT-x), then power "
+           "the "
            "machine off and on.",
            "Kata runs each pod in a virtual machine of its own. Read from the flags of the first "
            "processor.",
@@ -131,9 +133,11 @@ Group ProcessorChecks() {
            Severity::kDegraded,
            "The kernel is new enough",
            "6.11 (SEV-SNP), 6.16 (TDX) or newer",
-           "Install a newer kernel; NVIDIA's guide uses Ubuntu 25.10 or 26.04 with their own kernels.",
+           "Install a newer kernel; NVIDIA's guide uses Ubuntu 25.10 or 26.04 with their own "
+           "kernels.",
            "Hosting SEV-SNP guests is in Linux since 6.11, TDX guests since 6.16; VFIO character "
-           "devices since 6.6. Distributions add these to older kernels, so this alone stops nobody.",
+           "devices since 6.6. Distributions add these to older kernels, so this alone stops "
+           "nobody.",
            {},
            &Kernel},
           {"KVM-MOD",
@@ -160,7 +164,8 @@ Group ProcessorChecks() {
            "/dev/vhost-vsock and /dev/vhost-net with their modules",
            "Run `modprobe -a vhost_vsock vhost_net`, and to keep it: `printf "
            "'vhost_vsock\\nvhost_net\\n' > /etc/modules-load.d/kata.conf`.",
-           "Kata's shim speaks to the agent in the guest over vsock. The nodes may be there without "
+           "Kata's shim speaks to the agent in the guest over vsock. The nodes may be there "
+           "without "
            "the modules, so modules count. They are not opened, for that would load them.",
            {},
            &Vhost},
@@ -168,9 +173,11 @@ Group ProcessorChecks() {
            Severity::kDegraded,
            "Nobody else has vsock",
            "no module vmw_vsock_vmci_transport",
-           "Run `rmmod vmw_vsock_vmci_transport` and blacklist it in /etc/modprobe.d, unless this is "
+           "Run `rmmod vmw_vsock_vmci_transport` and blacklist it in /etc/modprobe.d, unless this "
+           "is "
            "a VMware guest.",
-           "On older kernels VMware's transport takes vsock for itself, and Kata's guests get none.",
+           "On older kernels VMware's transport takes vsock for itself, and Kata's guests get "
+           "none.",
            {},
            &Vmci},
           {"MEMFREE",

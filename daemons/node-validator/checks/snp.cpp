@@ -56,7 +56,8 @@ Findings Iommu(const Facts& facts) {
   if (log.find("IOMMU SNP feature not enabled") != std::string::npos) {
     Finding finding = Fail("the kernel says: IOMMU SNP feature not enabled", "dmesg");
     finding.remedy =
-        "Enable IOMMU and SNP support in the firmware setup (AMD CBS, NBIO), or update the firmware.";
+        "Enable IOMMU and SNP support in the firmware setup (AMD CBS, NBIO), or update the "
+        "firmware.";
     return {finding};
   }
   return {Pass("it translates", "/proc/cmdline")};
@@ -68,20 +69,21 @@ Findings Parameter(const Facts& facts) {
   if (absl::IsNotFound(value.status())) {
     Finding finding = Fail("kvm_amd has no parameter sev_snp", kParameter);
     finding.remedy =
-        "Load kvm_amd; if it is loaded, this kernel cannot host SEV-SNP guests: install 6.11 or newer.";
+        "Load kvm_amd; if it is loaded, this kernel cannot host SEV-SNP guests: install 6.11 or "
+        "newer.";
     return {finding};
   }
   if (!value.ok()) return {Unknown(Text(value.status()), kParameter)};
   if (IsOn(value)) return {Pass("Y", kParameter)};
-  const std::string others = fmt::format("sev {}, sev_es {}", facts.tee.sev.value_or("?"),
-                                         facts.tee.sev_es.value_or("?"));
+  const std::string others =
+      fmt::format("sev {}, sev_es {}", facts.tee.sev.value_or("?"), facts.tee.sev_es.value_or("?"));
   return {Fail(fmt::format("'{}' ({})", *value, others), kParameter)};
 }
 
 Findings Device(const Facts& facts) {
   if (const auto why = NotHere(facts); !why.empty()) return {Skip(why)};
   const DeviceNode& node = facts.tee.sev_device;
-  if (!node.present.ok()) return {Fail(Text(node.present), "/dev/sev")};
+  if (!node.present.ok()) return {Fail(Trouble(node.present, "/dev/sev"), "/dev/sev")};
   if (node.opens.ok()) return {Pass("/dev/sev opens", "/dev/sev")};
   if (!facts.host.superuser) return {Unknown("only root may open /dev/sev", "/dev/sev")};
   return {Unknown(Text(node.opens.status()), "/dev/sev")};
@@ -114,8 +116,10 @@ Group SnpChecks() {
            "The firmware offers SEV-SNP",
            "flag sev_snp",
            "In the firmware setup (AMD CBS) enable SMEE, SEV-SNP support, SNP memory (RMP table) "
-           "coverage and the IOMMU, and set the minimum SEV non-ES ASID above 1. Then power off and on.",
-           "The flag is there when processor, firmware and memory encryption are ready for SEV-SNP. "
+           "coverage and the IOMMU, and set the minimum SEV non-ES ASID above 1. Then power off "
+           "and on.",
+           "The flag is there when processor, firmware and memory encryption are ready for "
+           "SEV-SNP. "
            "The kernel's log says where the RMP table is.",
            {"NESTED"},
            &Flag},
@@ -123,10 +127,12 @@ Group SnpChecks() {
            Severity::kFatal,
            "The IOMMU translates",
            "neither iommu=pt nor another way to pass DMA through",
-           "Boot without passthrough: remove iommu=pt or iommu.passthrough=1 from the kernel's command "
+           "Boot without passthrough: remove iommu=pt or iommu.passthrough=1 from the kernel's "
+           "command "
            "line, or add iommu=nopt. Then reboot.",
            "With DMA passed through, the kernel prints \"SNP: IOMMU disabled or configured in "
-           "passthrough mode, SNP cannot be supported\" and switches SEV-SNP off for hosts. Many tuning "
+           "passthrough mode, SNP cannot be supported\" and switches SEV-SNP off for hosts. Many "
+           "tuning "
            "guides for GPUs ask for iommu=pt; on an SEV-SNP host it must not be there.",
            {"IOMMU-CMD"},
            &Iommu},
@@ -136,7 +142,8 @@ Group SnpChecks() {
            "Y",
            "Set kvm_amd.sev=1 kvm_amd.sev_es=1 kvm_amd.sev_snp=1 on the kernel's command line and "
            "reboot; if it stays N, `dmesg | grep -i -e sev -e snp -e ccp` tells why.",
-           "Kata reads this file to find out what the host protects guests with; anything but Y makes "
+           "Kata reads this file to find out what the host protects guests with; anything but Y "
+           "makes "
            "it refuse confidential_guest.",
            {"SNP-IOMMU", "SNP-CPU", "IOMMU-ON", "KVM-MOD"},
            &Parameter},
@@ -144,7 +151,8 @@ Group SnpChecks() {
            Severity::kFatal,
            "The secure processor can be reached",
            "a character device /dev/sev",
-           "Run `modprobe ccp`; if that fails, `dmesg | grep ccp` tells why: mostly a firmware that is "
+           "Run `modprobe ccp`; if that fails, `dmesg | grep ccp` tells why: mostly a firmware "
+           "that is "
            "too old.",
            "QEMU starts and measures SEV-SNP guests through /dev/sev.",
            {"SNP-PARAM", "SNP-CPU", "SNP-IOMMU"},
@@ -153,9 +161,11 @@ Group SnpChecks() {
            Severity::kFatal,
            "There is an encryption key for another guest",
            "sev_es above 0, and fewer in use",
-           "Raise the number of SEV-ES/SNP ASIDs: in the firmware setup set the minimum SEV non-ES ASID "
+           "Raise the number of SEV-ES/SNP ASIDs: in the firmware setup set the minimum SEV non-ES "
+           "ASID "
            "to a small value above 1. Then power off and on.",
-           "Each SEV-SNP guest needs an ASID of the SEV-ES range. The numbers are those of the misc "
+           "Each SEV-SNP guest needs an ASID of the SEV-ES range. The numbers are those of the "
+           "misc "
            "cgroup controller.",
            {"SNP-PARAM", "SNP-CPU", "SNP-IOMMU"},
            &Ids},

@@ -29,7 +29,8 @@ Findings Log(const Facts& facts) {
   if (log->find("no TDX private KeyIDs available") != std::string::npos) {
     Finding finding = Fail("the kernel says: no TDX private KeyIDs available", "dmesg");
     finding.remedy =
-        "In the firmware setup enable TME-MT and give TDX some of its keys (split of TME-MT/TDX keys).";
+        "In the firmware setup enable TME-MT and give TDX some of its keys (split of TME-MT/TDX "
+        "keys).";
     return {finding};
   }
   if (log->find("module initialization failed") != std::string::npos ||
@@ -48,7 +49,8 @@ Findings Parameter(const Facts& facts) {
   if (absl::IsNotFound(value.status())) {
     Finding finding = Fail("kvm_intel has no parameter tdx", kParameter);
     finding.remedy =
-        "Load kvm_intel; if it is loaded, this kernel cannot host TDX guests: install 6.16 or newer.";
+        "Load kvm_intel; if it is loaded, this kernel cannot host TDX guests: install 6.16 or "
+        "newer.";
     return {finding};
   }
   if (!value.ok()) return {Unknown(Text(value.status()), kParameter)};
@@ -104,64 +106,69 @@ Findings Mappings(const Facts& facts) {
 }  // namespace
 
 Group TdxChecks() {
-  return {
-      "Intel TDX",
-      {
-          {"TDX-CPU",
-           Severity::kFatal,
-           "The firmware offers TDX",
-           "flags tdx_host_platform, movdir64b and ss",
-           "In the firmware setup enable memory encryption (TME, TME-MT), TDX, the SEAM loader and SGX. "
-           "Then power off and on.",
-           "tdx_host_platform appears when the firmware has set keys aside for TDX.",
-           {"NESTED"},
-           &Flags},
-          {"TDX-LOG",
-           Severity::kFatal,
-           "The kernel has started TDX's module",
-           "nothing against it in the kernel's log",
-           "Update the firmware and TDX's module; `dmesg | grep -i tdx` tells more.",
-           "The kernel says \"virt/tdx: module initialized\", or why not. The log is a ring: what is no "
-           "longer in it says nothing.",
-           {"TDX-CPU"},
-           &Log},
-          {"TDX-PARAM",
-           Severity::kFatal,
-           "KVM has switched TDX on",
-           "Y",
-           "Add kvm_intel.tdx=1 to the kernel's command line, or `options kvm_intel tdx=1` to "
-           "/etc/modprobe.d/kvm.conf, and reboot.",
-           "Kata reads this file to find out what the host protects guests with.",
-           {"TDX-CPU", "TDX-LOG", "KVM-MOD"},
-           &Parameter},
-          {"TDX-KEYS",
-           Severity::kFatal,
-           "There is an encryption key for another guest",
-           "tdx above 0, and fewer in use",
-           "Give TDX more keys in the firmware setup (split of TME-MT/TDX keys).",
-           "Each TDX guest needs a key of its own. The numbers are those of the misc cgroup controller.",
-           {"TDX-PARAM", "TDX-CPU", "TDX-LOG"},
-           &Keys},
-          {"TDX-QGS",
-           Severity::kDegraded,
-           "Guests can be attested",
-           "the quote generation service listens",
-           "Install and start Intel's quote generation service (`systemctl enable --now qgsd`), and set "
-           "up its PCCS in /etc/sgx_default_qcnl.conf.",
-           "Guests start without it, and fail as soon as they must prove what they are.",
-           {"TDX-CPU"},
-           &Quotes},
-          {"TDX-MAPS",
-           Severity::kDegraded,
-           "Enough DMA mappings",
-           "iommufd, or dma_entry_limit above 65535",
-           "Use a kernel with iommufd, or add `options vfio_iommu_type1 dma_entry_limit=1000000` to "
-           "/etc/modprobe.d/vfio.conf and reboot.",
-           "Through VFIO's groups a TDX guest's memory is mapped in small pieces, more than are allowed "
-           "by default (VFIO_MAP_DMA: no space).",
-           {"IOMMUFD"},
-           &Mappings},
-      }};
+  return {"Intel TDX",
+          {
+              {"TDX-CPU",
+               Severity::kFatal,
+               "The firmware offers TDX",
+               "flags tdx_host_platform, movdir64b and ss",
+               "In the firmware setup enable memory encryption (TME, TME-MT), TDX, the SEAM loader "
+               "and SGX. "
+               "Then power off and on.",
+               "tdx_host_platform appears when the firmware has set keys aside for TDX.",
+               {"NESTED"},
+               &Flags},
+              {"TDX-LOG",
+               Severity::kFatal,
+               "The kernel has started TDX's module",
+               "nothing against it in the kernel's log",
+               "Update the firmware and TDX's module; `dmesg | grep -i tdx` tells more.",
+               "The kernel says \"virt/tdx: module initialized\", or why not. The log is a ring: "
+               "what is no "
+               "longer in it says nothing.",
+               {"TDX-CPU"},
+               &Log},
+              {"TDX-PARAM",
+               Severity::kFatal,
+               "KVM has switched TDX on",
+               "Y",
+               "Add kvm_intel.tdx=1 to the kernel's command line, or `options kvm_intel tdx=1` to "
+               "/etc/modprobe.d/kvm.conf, and reboot.",
+               "Kata reads this file to find out what the host protects guests with.",
+               {"TDX-CPU", "TDX-LOG", "KVM-MOD"},
+               &Parameter},
+              {"TDX-KEYS",
+               Severity::kFatal,
+               "There is an encryption key for another guest",
+               "tdx above 0, and fewer in use",
+               "Give TDX more keys in the firmware setup (split of TME-MT/TDX keys).",
+               "Each TDX guest needs a key of its own. The numbers are those of the misc cgroup "
+               "controller.",
+               {"TDX-PARAM", "TDX-CPU", "TDX-LOG"},
+               &Keys},
+              {"TDX-QGS",
+               Severity::kDegraded,
+               "Guests can be attested",
+               "the quote generation service listens",
+               "Install and start Intel's quote generation service (`systemctl enable --now "
+               "qgsd`), and set "
+               "up its PCCS in /etc/sgx_default_qcnl.conf.",
+               "Guests start without it, and fail as soon as they must prove what they are.",
+               {"TDX-CPU"},
+               &Quotes},
+              {"TDX-MAPS",
+               Severity::kDegraded,
+               "Enough DMA mappings",
+               "iommufd, or dma_entry_limit above 65535",
+               "Use a kernel with iommufd, or add `options vfio_iommu_type1 "
+               "dma_entry_limit=1000000` to "
+               "/etc/modprobe.d/vfio.conf and reboot.",
+               "Through VFIO's groups a TDX guest's memory is mapped in small pieces, more than "
+               "are allowed "
+               "by default (VFIO_MAP_DMA: no space).",
+               {"IOMMUFD"},
+               &Mappings},
+          }};
 }
 
 }  // namespace gpuhost::node_validator

@@ -45,13 +45,21 @@ std::array<Partition, 2> ReadPartitions(const Tree& tree, const std::string& pat
 std::string ProgramProblem(const Tree& tree, const std::string& path, const Entry& entry) {
   if ((entry.mode & 0111) == 0) return "it is not executable";
   if (entry.uid != 0) return fmt::format("it belongs to user {}, not to root", entry.uid);
-  if ((entry.mode & 0022) != 0) return fmt::format("others may write to it (mode {:o})", entry.mode);
-  if (Has(tree, path, 0, "\x7f" "ELF") || Has(tree, path, 0, "#!")) return "";
+  if ((entry.mode & 0022) != 0)
+    return fmt::format("others may write to it (mode {:o})", entry.mode);
+  if (Has(tree, path, 0,
+          "\x7f"
+          "ELF") ||
+      Has(tree, path, 0, "#!"))
+    return "";
   return "it is no program: it begins with neither ELF nor #!";
 }
 
 std::string KernelProblem(const Tree& tree, const std::string& path) {
-  const bool kernel = Has(tree, path, 0x202, "HdrS") || Has(tree, path, 0, "\x7f" "ELF") ||
+  const bool kernel = Has(tree, path, 0x202, "HdrS") ||
+                      Has(tree, path, 0,
+                          "\x7f"
+                          "ELF") ||
                       Has(tree, path, 0x38, "ARM\x64");
   return kernel ? "" : "it is no kernel: neither bzImage nor ELF nor arm64 image";
 }
@@ -159,8 +167,9 @@ absl::Status CompareVerity(const Tree& tree, const std::string& image, const Ver
   if (!top.ok()) return Error(absl::StatusCode::kUnavailable, "{}", Text(top.status()));
   const std::string hash = Sha256(FromHex(verity.salt) + *top);
   if (hash == verity.root_hash) return absl::OkStatus();
-  return Error(absl::StatusCode::kDataLoss, "its hash tree begins {}..., the configuration says {}...",
-               hash.substr(0, 12), verity.root_hash.substr(0, 12));
+  return Error(absl::StatusCode::kDataLoss,
+               "its hash tree begins {}..., the configuration says {}...", hash.substr(0, 12),
+               verity.root_hash.substr(0, 12));
 }
 
 }  // namespace gpuhost::node_validator

@@ -119,7 +119,8 @@ class Node : public Questions {
       return Error(absl::StatusCode::kPermissionDenied,
                    "{} is not run: others than root can change it", program);
     }
-    return OutputOf(kLimit, {.path = program, .arguments = std::move(arguments), .environment = {}});
+    return OutputOf(kLimit,
+                    {.path = program, .arguments = std::move(arguments), .environment = {}});
   }
 
   // Argument: "PROGRAM CONFIG".

@@ -34,9 +34,8 @@ CdiDevice ReadDevice(const Value& value, CdiSpec& spec) {
 CdiSpec ReadSpec(const Tree& tree, const std::string& path) {
   CdiSpec spec{.path = path};
   const auto text = tree.Read(path);
-  const auto value = text.ok()
-                         ? (path.ends_with(".json") ? ParseJson(*text) : ParseYaml(*text))
-                         : text.status();
+  const auto value =
+      text.ok() ? (path.ends_with(".json") ? ParseJson(*text) : ParseYaml(*text)) : text.status();
   if (!value.ok()) {
     spec.problem = Text(value.status());
     return spec;

@@ -18,7 +18,7 @@ struct CdiSpec {
 };
 
 struct CdiFacts {
-  std::vector<CdiSpec> specs;  // of /etc/cdi and /var/run/cdi
+  std::vector<CdiSpec> specs;                // of /etc/cdi and /var/run/cdi
   std::map<std::string, bool> node_present;  // of those below /dev/vfio
 };
 

@@ -134,11 +134,10 @@ void Interpret(Containerd& found) {
   found.handlers = HandlersAt(found.merged, found.schema);
   for (Handler& handler : found.handlers) {
     handler.file = FileOf(found.files, handler);
-    handler.image_snapshotter =
-        found.merged
-            .Text({"plugins", "io.containerd.cri.v1.images", "runtime_platforms", handler.name,
-                   "snapshotter"})
-            .value_or("");
+    handler.image_snapshotter = found.merged
+                                    .Text({"plugins", "io.containerd.cri.v1.images",
+                                           "runtime_platforms", handler.name, "snapshotter"})
+                                    .value_or("");
   }
   const auto is_read = [&](const std::string& name) {
     return std::ranges::any_of(found.handlers, [&](const Handler& h) { return h.name == name; });

@@ -41,7 +41,8 @@ Version FindVersion(const std::string& text) {
     while (used < parts.size() && next < text.size() &&
            std::isdigit(static_cast<unsigned char>(text[next])) != 0) {
       int number = 0;
-      for (; next < text.size() && std::isdigit(static_cast<unsigned char>(text[next])) != 0; ++next) {
+      for (; next < text.size() && std::isdigit(static_cast<unsigned char>(text[next])) != 0;
+           ++next) {
         number = std::min(number * 10 + (text[next] - '0'), 99'999);
       }
       parts[used++] = number;

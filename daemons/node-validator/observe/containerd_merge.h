@@ -29,8 +29,8 @@ std::string ToString(const Version& version);
 int SchemaOf(const Value& root);
 int NewestSchema(const Version& containerd);
 
-// The files, in the order in which containerd reads them, as one. 1.x replaces a plugin's section as
-// a whole; 2.x puts them together key by key.
+// The files, in the order in which containerd reads them, as one. 1.x replaces a plugin's section
+// as a whole; 2.x puts them together key by key.
 Value MergeFiles(const std::vector<ConfigFile>& files, const Version& containerd);
 
 // The table of runtime handlers in a merged configuration of that schema.

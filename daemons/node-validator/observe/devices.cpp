@@ -136,7 +136,8 @@ Devices ObserveDevices(const Tree& tree, Questions& questions) {
       devices.gpus.push_back(ReadGpu(tree, device));
     }
   }
-  devices.groups = tree.List("/sys/kernel/iommu_groups").value_or(std::vector<std::string>()).size();
+  devices.groups =
+      tree.List("/sys/kernel/iommu_groups").value_or(std::vector<std::string>()).size();
   devices.iommus = tree.List("/sys/class/iommu").value_or(std::vector<std::string>());
   devices.iommufd = LookAtDevice(tree, &questions, "/dev/iommu");
   devices.noiommu_mode = tree.ReadLine("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode");

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kValidations = "/run/nvidia/validations";
 
 OperatorFacts ObserveOperator(const Tree& tree) {
-  const auto file = [](std::string_view name) { return fmt::format("{}/{}", kValidations, name); };
+  const auto file = [](std::string_view entry) { return fmt::format("{}/{}", kValidations, entry); };
   return {.directory = tree.Exists(kValidations),
           .workload_type = tree.ReadLine(file("workload-type")).value_or(""),
           .vfio_ready = tree.Exists(file("vfio-pci-ready")),
@@ -35,9 +35,7 @@ std::vector<Space> ObserveSpace(const Tree& tree, Questions& questions) {
 
 }  // namespace
 
-bool Facts::Amd() const {
-  return host.processor.ok() && host.processor->vendor == "AuthenticAMD";
-}
+bool Facts::Amd() const { return host.processor.ok() && host.processor->vendor == "AuthenticAMD"; }
 
 bool Facts::Intel() const {
   return host.processor.ok() && host.processor->vendor == "GenuineIntel";
@@ -46,14 +44,14 @@ bool Facts::Intel() const {
 std::vector<const KataRuntime*> Facts::Runtimes() const {
   std::vector<const KataRuntime*> chosen;
   for (const KataRuntime& runtime : kata.runtimes) {
-    const std::string& name = runtime.handler.name;
+    const std::string& handler = runtime.handler.name;
     if (!only_handlers.empty()) {
-      if (std::ranges::count(only_handlers, name) > 0) chosen.push_back(&runtime);
+      if (std::ranges::count(only_handlers, handler) > 0) chosen.push_back(&runtime);
       continue;
     }
     if (!runtime.ForGpus()) continue;
-    const bool snp = runtime.ForSnp() || name.find("snp") != std::string::npos;
-    const bool tdx = !runtime.ForSnp() && name.find("tdx") != std::string::npos;
+    const bool snp = runtime.ForSnp() || handler.find("snp") != std::string::npos;
+    const bool tdx = !runtime.ForSnp() && handler.find("tdx") != std::string::npos;
     const bool confidential = workload == Workload::kConfidential;
     const bool fits = confidential ? (snp && !Intel()) || (tdx && !Amd()) : !snp && !tdx;
     if (fits) chosen.push_back(&runtime);

@@ -81,9 +81,9 @@ std::map<std::string, std::string> ReadConfig(const Tree& tree, const std::strin
     const size_t equals = line.find('=');
     if (!line.starts_with("CONFIG_") || equals == std::string::npos) continue;
     const std::string name = line.substr(0, equals);
-    for (const char* wanted : {"CONFIG_IOMMUFD", "CONFIG_VFIO_DEVICE_CDEV",
-                               "CONFIG_IOMMU_DEFAULT_PASSTHROUGH", "CONFIG_KVM_AMD_SEV",
-                               "CONFIG_INTEL_TDX_HOST"}) {
+    for (const char* wanted :
+         {"CONFIG_IOMMUFD", "CONFIG_VFIO_DEVICE_CDEV", "CONFIG_IOMMU_DEFAULT_PASSTHROUGH",
+          "CONFIG_KVM_AMD_SEV", "CONFIG_INTEL_TDX_HOST"}) {
       if (name == wanted) config[name] = line.substr(equals + 1);
     }
   }

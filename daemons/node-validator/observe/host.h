@@ -33,10 +33,10 @@ struct Host {
   std::string release;
   std::vector<std::string> command_line;
   Known<std::string> kernel_log = absl::UnavailableError("not read");
-  std::set<std::string> modules;                 // loaded or built in, with underscores
-  std::set<std::string> loadable;                // those of vhost that modprobe would find
-  std::map<std::string, std::string> config;     // CONFIG_... of the kernel; empty: unknown
-  bool passthrough_by_default = false;           // CONFIG_IOMMU_DEFAULT_PASSTHROUGH=y
+  std::set<std::string> modules;              // loaded or built in, with underscores
+  std::set<std::string> loadable;             // those of vhost that modprobe would find
+  std::map<std::string, std::string> config;  // CONFIG_... of the kernel; empty: unknown
+  bool passthrough_by_default = false;        // CONFIG_IOMMU_DEFAULT_PASSTHROUGH=y
   bool superuser = true;
   DeviceNode kvm, vhost_net, vhost_vsock;
   Known<std::string> kvm_version = absl::UnavailableError("not asked");
@@ -50,8 +50,8 @@ Host ObserveHost(const Tree& tree, Questions& questions);
 // Words of a kernel command line, quotes kept together. Source: Linux, lib/cmdline.c, next_arg.
 std::vector<std::string> SplitCommandLine(std::string_view text);
 
-// Opens it to see whether that is allowed, unless `questions` is nullptr: opening the static node of
-// a module that is not loaded would load it.
+// Opens it to see whether that is allowed, unless `questions` is nullptr: opening the static node
+// of a module that is not loaded would load it.
 DeviceNode LookAtDevice(const Tree& tree, Questions* questions, const std::string& path);
 
 }  // namespace gpuhost::node_validator

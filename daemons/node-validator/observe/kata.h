@@ -7,9 +7,9 @@ namespace gpuhost::node_validator {
 
 // A file that a Kata configuration names.
 struct Artefact {
-  std::string key;   // "kernel", "image", ...
-  std::string path;  // as the configuration says
-  std::string target;  // where its links lead to, as far as they lead
+  std::string key;       // "kernel", "image", ...
+  std::string path;      // as the configuration says
+  std::string target;    // where its links lead to, as far as they lead
   absl::Status present;  // kNotFound: it, or the end of its links, is not there
   Entry entry;
   std::string problem;  // it is not what it should be: "no kernel: it begins with ..."
@@ -28,8 +28,8 @@ struct KataRuntime {
   Handler handler;
   bool rust = false;  // runtime-rs
   Artefact shim;
-  std::string config_file;  // with links followed
-  absl::Status config;      // whether it and its drop-ins could be read
+  std::string config_file;          // with links followed
+  absl::Status config;              // whether it and its drop-ins could be read
   std::vector<std::string> strays;  // in config.d and no regular file
   Value merged;                     // as the runtime puts it together
   std::string hypervisor;           // "qemu": which table of `hypervisor` is there

@@ -95,13 +95,20 @@ std::optional<double> ParseGoDuration(std::string_view text) {
     const size_t letters = std::min(text.find_first_of("0123456789."), text.size());
     const std::string_view unit = text.substr(0, letters);
     text.remove_prefix(letters);
-    if (unit == "h") seconds += number * 3600;
-    else if (unit == "m") seconds += number * 60;
-    else if (unit == "s") seconds += number;
-    else if (unit == "ms") seconds += number / 1e3;
-    else if (unit == "us" || unit == "µs") seconds += number / 1e6;
-    else if (unit == "ns") seconds += number / 1e9;
-    else return std::nullopt;
+    if (unit == "h")
+      seconds += number * 3600;
+    else if (unit == "m")
+      seconds += number * 60;
+    else if (unit == "s")
+      seconds += number;
+    else if (unit == "ms")
+      seconds += number / 1e3;
+    else if (unit == "us" || unit == "µs")
+      seconds += number / 1e6;
+    else if (unit == "ns")
+      seconds += number / 1e9;
+    else
+      return std::nullopt;
   }
   return seconds;
 }

@@ -9,9 +9,9 @@ namespace gpuhost::node_validator {
 
 struct KubeletFacts {
   std::optional<Process> process;
-  std::string root;    // "/var/lib/kubelet"
-  std::string config;  // its file
-  std::string embedded_in;  // "k3s": it has no process of its own
+  std::string root;                // "/var/lib/kubelet"
+  std::string config;              // its file
+  std::string embedded_in;         // "k3s": it has no process of its own
   std::vector<std::string> files;  // read, in order
   absl::Status readable;
   Value merged;  // with the flags of the command line put over it

@@ -16,17 +16,17 @@
 namespace gpuhost::node_validator {
 
 enum class Question {
-  kKernelLog,         // lines about SEV, TDX, the IOMMU and VFIO, or none
-  kKvmVersion,        // KVM_GET_API_VERSION of /dev/kvm, "12"
-  kOpens,             // opening a device node for reading: ""
-  kFreeSpace,         // of a directory's file system: "free bytes, free inodes, all inodes"
-  kVersion,           // what a program prints for --version
-  kContainerdDump,    // `containerd config dump` with that configuration file
-  kConnects,          // whether anybody listens on a socket: ""
-  kPodResourcesGet,   // what the kubelet on that socket says of a pod that does not exist
-  kRuntimeHandlers,   // the handlers that the running container runtime has, one a line
-  kGpuMode,           // the confidential-computing mode in a GPU's registers: "on"
-  kSuperuser,         // "yes" or "no"
+  kKernelLog,        // lines about SEV, TDX, the IOMMU and VFIO, or none
+  kKvmVersion,       // KVM_GET_API_VERSION of /dev/kvm, "12"
+  kOpens,            // opening a device node for reading: ""
+  kFreeSpace,        // of a directory's file system: "free bytes, free inodes, all inodes"
+  kVersion,          // what a program prints for --version
+  kContainerdDump,   // `containerd config dump` with that configuration file
+  kConnects,         // whether anybody listens on a socket: ""
+  kPodResourcesGet,  // what the kubelet on that socket says of a pod that does not exist
+  kRuntimeHandlers,  // the handlers that the running container runtime has, one a line
+  kGpuMode,          // the confidential-computing mode in a GPU's registers: "on"
+  kSuperuser,        // "yes" or "no"
 };
 
 class Questions {

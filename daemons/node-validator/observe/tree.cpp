@@ -54,9 +54,9 @@ std::string_view ToString(Kind kind) { return kKinds.at(static_cast<size_t>(kind
 
 std::string RenderStub(const Entry& entry, const std::map<off_t, std::string>& parts) {
   std::string text(kStub);
-  text += fmt::format("kind {}\nmode {:o}\nuid {}\nsize {}\nmodified {}\n",
-                      static_cast<int>(entry.kind), entry.mode, entry.uid, entry.size,
-                      entry.modified);
+  text +=
+      fmt::format("kind {}\nmode {:o}\nuid {}\nsize {}\nmodified {}\n",
+                  static_cast<int>(entry.kind), entry.mode, entry.uid, entry.size, entry.modified);
   if (!entry.device.empty()) text += fmt::format("device {}\n", entry.device);
   for (const auto& [offset, bytes] : parts) {
     text += fmt::format("at {} ", offset);
@@ -74,14 +74,15 @@ Tree::Tree(const HostFs& fs) : fs_(fs) {
 
 Tree::Seen& Tree::Note(std::string_view path) const { return seen_[std::string(path)]; }
 
-// Below the root whatever links say; where the kernel or a sandbox has no openat2(2), as HostFs does.
+// Below the root whatever links say; where the kernel or a sandbox has no openat2(2), as HostFs
+// does.
 absl::StatusOr<UniqueFd> Tree::Open(std::string_view path, int flags) const {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.resolve = RESOLVE_IN_ROOT;
   const std::string relative = "." + std::string(path);
-  UniqueFd fd(static_cast<int>(
-      ::syscall(SYS_openat2, root_.get(), relative.c_str(), &how, sizeof how)));
+  UniqueFd fd(
+      static_cast<int>(::syscall(SYS_openat2, root_.get(), relative.c_str(), &how, sizeof how)));
   if (!fd && (errno == ENOSYS || errno == EPERM)) return fs_.Open(path, flags);
   if (!fd) return ErrnoStatus(errno, fmt::format("open {}", path));
   return fd;
@@ -138,7 +139,8 @@ absl::StatusOr<Tree::Stub> Tree::ReadStub(std::string_view path) const {
   for (std::string key, value, hex; lines >> key >> value;) {
     const uint64_t number = ParseDecimal(value, INT64_MAX).value_or(0);
     if (key == "kind" && number < kKinds.size()) stub.entry.kind = static_cast<Kind>(number);
-    if (key == "mode") stub.entry.mode = static_cast<mode_t>(std::strtoul(value.c_str(), nullptr, 8));
+    if (key == "mode")
+      stub.entry.mode = static_cast<mode_t>(std::strtoul(value.c_str(), nullptr, 8));
     if (key == "uid") stub.entry.uid = static_cast<uid_t>(number);
     if (key == "size") stub.entry.size = static_cast<off_t>(number);
     if (key == "modified") stub.entry.modified = static_cast<int64_t>(number);

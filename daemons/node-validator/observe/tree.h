@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The node's files, read so that nothing in them can hurt: never a FIFO or a device, never more than
-// asked for, links followed without leaving the root. The same for a live node and for one that was
-// captured: see docs/validation.md.
+// The node's files, read so that nothing in them can hurt: never a FIFO or a device, never more
+// than asked for, links followed without leaving the root. The same for a live node and for one
+// that was captured: see docs/validation.md.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -59,8 +59,8 @@ class Tree {
 
   // What was looked at, for a bundle that shows the same to somebody else.
   struct Seen {
-    bool whole = false;                         // Read or ReadLine
-    std::map<off_t, std::string> parts;         // ReadAt
+    bool whole = false;                  // Read or ReadLine
+    std::map<off_t, std::string> parts;  // ReadAt
   };
   const std::map<std::string, Seen, std::less<>>& seen() const { return seen_; }
 
