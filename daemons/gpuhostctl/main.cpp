@@ -3,6 +3,7 @@
 
 #include "daemons/common/service/exit_code.h"
 #include "daemons/gpuhostctl/devices.h"
+#include "daemons/gpuhostctl/doctor.h"
 #include "daemons/gpuhostctl/options.h"
 #include "daemons/gpuhostctl/render.h"
 #include "libgpuhost/base/status.h"
@@ -15,6 +16,10 @@ int main(int argc, char** argv) {
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
   const auto& options = std::get<gpuhostctl::Options>(parsed);
 
+  if (options.command == gpuhostctl::Options::Command::kDoctor) {
+    fmt::print(stderr, "gpuhostctl: {}\n", Text(gpuhostctl::RunDoctor(options.doctor)));
+    return service::kFailed;
+  }
   HostFs fs(options.root);
   if (options.command == gpuhostctl::Options::Command::kDevices) {
     const auto text = gpuhostctl::RenderDevices(fs);

@@ -22,8 +22,14 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   CLI::App* devices = app.add_subcommand(
       "devices", "What is offered to the kubelet, and which pods have it; as last published");
   devices->add_option("--root", options.root, "Directory below which /run is");
+  CLI::App* doctor = app.add_subcommand(
+      "doctor",
+      "Whether confidential GPU pods will start here, and what is to be done: node-validator");
+  doctor->prefix_command()->set_help_flag();
   try {
     app.parse(argc, argv);
+    if (doctor->parsed())
+      options = {.command = Options::Command::kDoctor, .doctor = doctor->remaining()};
     if (devices->parsed()) options.command = Options::Command::kDevices;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? service::kDone : service::kUsage;

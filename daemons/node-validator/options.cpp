@@ -31,8 +31,9 @@ bool IsYes(const std::string& text) {
 
 void AddOperator(CLI::App& app, Words& words) {
   constexpr const char* kGroup = "In place of the GPU Operator's validator";
-  app.add_option("-c,--component", words.component, "cc-manager or vfio-pci: check this alone, and "
-                                                    "write its status file")
+  app.add_option("-c,--component", words.component,
+                 "cc-manager or vfio-pci: check this alone, and "
+                 "write its status file")
       ->envname("COMPONENT")
       ->group(kGroup);
   app.add_flag("-w,--with-wait{true}", words.wait, "Wait until cc-manager is ready")
@@ -67,8 +68,9 @@ void AddCommon(CLI::App& app, Options& options) {
   app.add_option("-n,--node-name", options.node_name,
                  "Our node in Kubernetes: its labels are checked, too")
       ->envname("NODE_NAME");
-  app.add_option("--kubeconfig", options.kubeconfig,
-                 "How to reach the API server (default: the pod's service account, then $KUBECONFIG)");
+  app.add_option(
+      "--kubeconfig", options.kubeconfig,
+      "How to reach the API server (default: the pod's service account, then $KUBECONFIG)");
   app.add_flag("-a,--all", options.all, "Show also what is fine");
   app.add_flag("--json", options.json, "For programs");
   app.add_flag("--list", options.list, "List all checks");
@@ -88,7 +90,8 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   Words words;
   CLI::App app(
       "Will a confidential GPU pod start on this node, and if not, what is to be done?\n"
-      "Reads only. Exit status: 0 it will, 1 it will not, 2 with reservations, 3 trouble of its own.",
+      "Reads only. Exit status: 0 it will, 1 it will not, 2 with reservations, 3 trouble of its "
+      "own.",
       "node-validator");
   AddCommon(app, options);
   AddOperator(app, words);

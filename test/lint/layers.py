@@ -11,10 +11,13 @@ ONLY_IN = {
     "pci/pci.h": ["libgpuhost/pci/names.cpp"],
     "libudev.h": ["libgpuhost/pci/monitor.cpp"],
     "CLI/CLI.hpp": ["daemons/*/options.cpp", "test/*/options.cpp"],
-    "curl/curl.h": ["daemons/common/kube/curl_client.cpp"],
-    "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp"],
+    "curl/curl.h": ["daemons/common/kube/curl_client.cpp",
+                    "daemons/node-validator/observe/kubelet_call.cpp"],
+    "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp",
+                        "daemons/node-validator/observe/parse_yaml.cpp"],
     "httplib.h": ["test/apiserver/http_server.cpp", "daemons/common/service/http_endpoint.cpp"],
-    "toml++/toml.h": ["daemons/cc-manager/config.cpp"],
+    "toml++/toml.h": ["daemons/cc-manager/config.cpp", "daemons/node-validator/observe/parse_toml.cpp"],
+    "archive.h": ["daemons/node-validator/bundle/archive.cpp"],
     "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*"],
 }
 

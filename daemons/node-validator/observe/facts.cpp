@@ -13,7 +13,9 @@ namespace {
 constexpr std::string_view kValidations = "/run/nvidia/validations";
 
 OperatorFacts ObserveOperator(const Tree& tree) {
-  const auto file = [](std::string_view entry) { return fmt::format("{}/{}", kValidations, entry); };
+  const auto file = [](std::string_view entry) {
+    return fmt::format("{}/{}", kValidations, entry);
+  };
   return {.directory = tree.Exists(kValidations),
           .workload_type = tree.ReadLine(file("workload-type")).value_or(""),
           .vfio_ready = tree.Exists(file("vfio-pci-ready")),

@@ -158,7 +158,9 @@ absl::StatusOr<std::string> Tree::ReadAt(std::string_view path, off_t offset, si
       for (const auto& [start, bytes] : stub->parts) {
         if (start > offset || start + static_cast<off_t>(bytes.size()) < offset) continue;
         const std::string part = bytes.substr(static_cast<size_t>(offset - start), count);
-        if (part.size() == count) return part;
+        if (part.size() != count) continue;
+        Note(path).parts[offset] = part;
+        return part;
       }
       return Error(absl::StatusCode::kOutOfRange, "{}: not there, or not captured", what);
     }
@@ -207,6 +209,7 @@ absl::StatusOr<std::vector<std::string>> Tree::List(std::string_view path) const
     if (name != "." && name != "..") names.emplace_back(name);
   }
   std::ranges::sort(names);
+  Note(path).names = names;
   return names;
 }
 

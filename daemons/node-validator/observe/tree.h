@@ -60,6 +60,7 @@ class Tree {
   // What was looked at, for a bundle that shows the same to somebody else.
   struct Seen {
     bool whole = false;                  // Read or ReadLine
+    std::vector<std::string> names;      // List
     std::map<off_t, std::string> parts;  // ReadAt
   };
   const std::map<std::string, Seen, std::less<>>& seen() const { return seen_; }

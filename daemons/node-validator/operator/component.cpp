@@ -51,7 +51,8 @@ class Component {
     GPUHOST_ASSIGN(const auto labels, world_.labels());
     const auto capable = labels.find("nvidia.com/cc.capable");
     if (capable == labels.end() || capable->second != "true") {
-      world_.tell("the node is not labelled nvidia.com/cc.capable=true, cc-manager is not waited for");
+      world_.tell(
+          "the node is not labelled nvidia.com/cc.capable=true, cc-manager is not waited for");
       return Write("cc-manager-ready", "");
     }
     while (!world_.own.Exists(kManagerReady)) {
@@ -75,9 +76,10 @@ class Component {
       if (IsWorkload(label->second)) {
         workload = label->second;
       } else {
-        world_.tell(fmt::format("label nvidia.com/gpu.workload.config is '{}', which is none of "
-                                "container, vm-passthrough, vm-vgpu; {} is taken",
-                                label->second, workload));
+        world_.tell(
+            fmt::format("label nvidia.com/gpu.workload.config is '{}', which is none of "
+                        "container, vm-passthrough, vm-vgpu; {} is taken",
+                        label->second, workload));
       }
     }
     GPUHOST_TRY(Write("workload-type", workload + "\n"));
@@ -95,10 +97,11 @@ class Component {
     for (const pci::Device& device : devices) {
       if (device.kind() != pci::Kind::kGpu || device.is_virtual_function) continue;
       if (device.BoundToVfio()) continue;
-      return Error(absl::StatusCode::kFailedPrecondition,
-                   "{} is not on VFIO but has {}; run vfio-manage bind --all, or look at the pod of "
-                   "vfio-manager",
-                   device.bdf, device.driver ? "driver " + *device.driver : "no driver");
+      return Error(
+          absl::StatusCode::kFailedPrecondition,
+          "{} is not on VFIO but has {}; run vfio-manage bind --all, or look at the pod of "
+          "vfio-manager",
+          device.bdf, device.driver ? "driver " + *device.driver : "no driver");
     }
     return Write("vfio-pci-ready", "");
   }
@@ -109,9 +112,10 @@ class Component {
       world_.tell(fmt::format("the node is for {}, there are no vGPUs", workload));
       return absl::OkStatus();
     }
-    return Error(absl::StatusCode::kUnimplemented,
-                 "the node is labelled for vGPUs, which gpuhost does not know; use NVIDIA's validator "
-                 "there");
+    return Error(
+        absl::StatusCode::kUnimplemented,
+        "the node is labelled for vGPUs, which gpuhost does not know; use NVIDIA's validator "
+        "there");
   }
 
   ComponentWorld& world_;
@@ -121,13 +125,14 @@ class Component {
 }  // namespace
 
 absl::Status ValidateComponent(ComponentWorld& world, const ComponentOptions& options) {
-  constexpr auto kKnown = std::to_array<std::string_view>(
-      {"cc-manager", "vfio-pci", "vgpu-manager", "vgpu-devices"});
+  constexpr auto kKnown =
+      std::to_array<std::string_view>({"cc-manager", "vfio-pci", "vgpu-manager", "vgpu-devices"});
   if (std::ranges::count(kKnown, options.component) == 0) {
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "component '{}' is none of cc-manager, vfio-pci, vgpu-manager, vgpu-devices, which a "
-                 "node for virtual machines has",
-                 options.component);
+    return Error(
+        absl::StatusCode::kInvalidArgument,
+        "component '{}' is none of cc-manager, vfio-pci, vgpu-manager, vgpu-devices, which a "
+        "node for virtual machines has",
+        options.component);
   }
   if (options.node_name.empty()) {
     return absl::InvalidArgumentError("the node's name is missing; set $NODE_NAME or --node-name");

@@ -31,17 +31,17 @@ struct ComponentWorld {
   HostFs& own;   // status files
   Clock& clock;
   std::function<absl::StatusOr<std::map<std::string, std::string>>()> labels;  // of the node
-  std::function<void(const std::string&)> tell;  // a line for the log
+  std::function<void(const std::string&)> tell;                                // a line for the log
 };
 
 // cc-manager: cc-manager-ready is removed first, and written when the node is not labelled
 // nvidia.com/cc.capable=true, or once .cc-manager-ctr-ready is there. kNotFound when it is not, and
 // is not waited for.
-// vfio-pci: workload-type is written. For vm-passthrough vfio-pci-ready is removed, and written when
-// all GPUs are on VFIO; kFailedPrecondition names one that is not, without any waiting.
+// vfio-pci: workload-type is written. For vm-passthrough vfio-pci-ready is removed, and written
+// when all GPUs are on VFIO; kFailedPrecondition names one that is not, without any waiting.
 // vgpu-manager, vgpu-devices: workload-type is written; kUnimplemented for vm-vgpu.
-// kInvalidArgument for other components and for a missing node name. Errors of the API server and of
-// the directory as they are.
+// kInvalidArgument for other components and for a missing node name. Errors of the API server and
+// of the directory as they are.
 absl::Status ValidateComponent(ComponentWorld& world, const ComponentOptions& options);
 
 }  // namespace gpuhost::node_validator

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemons/common/service/status_document.h"
+#include "daemons/gpuhostctl/doctor.h"
 #include "daemons/gpuhostctl/render.h"
 #include "daemons/gpuhostctl/status.h"
 #include "libgpuhost/base/status.h"
@@ -84,4 +85,21 @@ TEST_CASE("the table is aligned and the JSON says the same") {
   const std::string json = gpuhostctl::RenderJson(rows);
   CHECK(json.find("\"iommu_group\": 12") != std::string::npos);
   CHECK(json.find("\"mode\": null") != std::string::npos);
+}
+
+TEST_CASE("doctor takes the validator beside it, then that on the path") {
+  fake::TempRoot root;
+  const std::string own = root.Of("/own").string(), other = root.Of("/other").string();
+  const auto missing = gpuhostctl::FindValidator(own, "relative:" + other);
+  CHECK(absl::IsNotFound(missing.status()));
+  CHECK(Text(missing.status()).find(own) != std::string::npos);
+
+  const auto install = [&](const char* path) {
+    root.File(path, "#!/bin/sh\n");
+    std::filesystem::permissions(root.Of(path), std::filesystem::perms::owner_all);
+  };
+  install("/other/node-validator");
+  CHECK(gpuhostctl::FindValidator(own, "relative:" + other).value() == other + "/node-validator");
+  install("/own/node-validator");
+  CHECK(gpuhostctl::FindValidator(own, other).value() == own + "/node-validator");
 }
