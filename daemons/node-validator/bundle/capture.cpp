@@ -44,7 +44,7 @@ void LookAtMore(const Tree& tree, const Facts& facts) {
     for (const Bridge& bridge : gpu.bridges) tree.Link(pci::SysfsPath(bridge.bdf)).IgnoreError();
   }
   for (const std::string& directory : {std::string(service::kStatusDirectory),
-                                      fmt::format("{}/flight", service::kStatusDirectory)}) {
+                                       fmt::format("{}/flight", service::kStatusDirectory)}) {
     for (const auto& name : tree.List(directory).value_or(std::vector<std::string>())) {
       if (name.ends_with(".json")) tree.Read(fmt::format("{}/{}", directory, name)).IgnoreError();
     }
@@ -55,29 +55,18 @@ class Capturer {
  public:
   explicit Capturer(const Tree& tree) : tree_(tree) {}
 
+  // A file may have been looked at by several names; what was seen by all of them counts.
   void Add(const std::string& path, const Tree::Seen& seen) {
-    const std::string real = Follow(path);
-    if (captured_.files.contains(real)) return;
-    const auto entry = tree_.Look(real);
-    if (!entry.ok()) return;
-    if (entry->kind == Kind::kDirectory) {
-      captured_.directories.insert(real);
-      for (size_t i = 0; i < std::min(seen.names.size(), kMostNames); ++i) {
-        AddName(real + "/" + seen.names[i]);
-      }
-      return;
-    }
-    const auto content =
-        seen.whole && entry->kind == Kind::kFile
-            ? tree_.Read(real, 16u << 20)
-            : absl::StatusOr<std::string>(absl::UnavailableError("not read as a whole"));
-    const auto shown = content.ok() ? Redact(real, *content) : std::nullopt;
-    if (content.ok() && shown && !LooksSecret(*shown)) {
-      captured_.files[real] = {*shown, entry->modified};
-      return;
-    }
-    if (content.ok()) captured_.left_out.insert(real);
-    captured_.files[real] = {RenderStub(*entry, seen.parts), entry->modified};
+    Tree::Seen& all = seen_[Follow(path)];
+    all.whole = all.whole || seen.whole;
+    all.parts.insert(seen.parts.begin(), seen.parts.end());
+    if (all.names.empty()) all.names = seen.names;
+  }
+
+  void AddContents() {
+    for (const auto& [path, seen] : seen_) AddContent(path, seen);
+    for (const auto& [path, stub] : named_)
+      captured_.files.try_emplace(path, CapturedFile{stub, 0});
   }
 
   void AddAnswer(const std::string& name, const absl::StatusOr<std::string>& answer) {
@@ -118,6 +107,29 @@ class Capturer {
     return real;
   }
 
+  void AddContent(const std::string& path, const Tree::Seen& seen) {
+    const auto entry = tree_.Look(path);
+    if (!entry.ok()) return;
+    if (entry->kind == Kind::kDirectory) {
+      captured_.directories.insert(path);
+      for (size_t i = 0; i < std::min(seen.names.size(), kMostNames); ++i) {
+        AddName(path + "/" + seen.names[i]);
+      }
+      return;
+    }
+    const auto content =
+        seen.whole && entry->kind == Kind::kFile
+            ? tree_.Read(path, 16u << 20)
+            : absl::StatusOr<std::string>(absl::UnavailableError("not read as a whole"));
+    const auto shown = content.ok() ? Redact(path, *content) : std::nullopt;
+    if (shown && !LooksSecret(*shown)) {
+      captured_.files[path] = {*shown, entry->modified};
+      return;
+    }
+    if (content.ok()) captured_.left_out.insert(path);
+    captured_.files[path] = {RenderStub(*entry, seen.parts), entry->modified};
+  }
+
   // Something whose name alone was seen.
   void AddName(const std::string& path) {
     if (captured_.files.contains(path) || captured_.links.contains(path)) return;
@@ -132,17 +144,10 @@ class Capturer {
     }
   }
 
- public:
-  // Names last: a file that was read as well is there already.
-  void AddNames() {
-    for (const auto& [path, stub] : named_)
-      captured_.files.try_emplace(path, CapturedFile{stub, 0});
-  }
-
- private:
   const Tree& tree_;
   CapturedTree captured_;
-  std::map<std::string, std::string> named_;
+  std::map<std::string, Tree::Seen> seen_;    // by paths without links
+  std::map<std::string, std::string> named_;  // stubs
 };
 
 }  // namespace
@@ -154,7 +159,7 @@ CapturedTree Capture(const Tree& tree, const Questions& questions, const Facts& 
   for (const auto& [path, what] : seen) {
     if (path.starts_with('/') && !path.starts_with(kCapture)) capturer.Add(path, what);
   }
-  capturer.AddNames();
+  capturer.AddContents();
   for (const auto& [name, answer] : questions.asked()) capturer.AddAnswer(name, answer);
   return capturer.Take();
 }

@@ -40,7 +40,9 @@ std::vector<std::string> DefinedIn(const Facts& facts, const std::string& kind,
 Findings Parse(const Facts& facts) {
   for (const CdiSpec& spec : facts.cdi.specs) {
     if (spec.problem.empty()) continue;
-    Finding finding = Fail(fmt::format("{}: {}", spec.path, spec.problem), spec.path);
+    const bool named = spec.problem.find(spec.path) != std::string::npos;
+    Finding finding =
+        Fail(named ? spec.problem : fmt::format("{}: {}", spec.path, spec.problem), spec.path);
     if (!IsOurs(spec)) finding.severity = Severity::kDegraded;
     finding.remedy =
         IsOurs(spec) ? "Remove the file and restart sandbox-device-plugin, which writes it anew."

@@ -25,7 +25,8 @@ Findings Parses(const Facts& facts) {
   if (!found.present()) return {Skip("no containerd")};
   if (!found.broken.empty()) {
     const auto& [path, problem] = found.broken.front();
-    return {Fail(fmt::format("{}: {}", path, problem), path)};
+    const bool named = problem.find(path) != std::string::npos;
+    return {Fail(named ? problem : fmt::format("{}: {}", path, problem), path)};
   }
   // Whatever it says itself counts; it knows what no parser does.
   if (!found.dump.ok() && absl::IsUnknown(found.dump.status())) {
@@ -176,7 +177,7 @@ Group ContainerdChecks() {
                &Present},
               {"CTR-CONF",
                Severity::kFatal,
-               "Its configuration can be read",
+               "containerd's configuration can be read",
                "valid TOML that containerd takes",
                "Correct the file at the place that is named; `containerd -c <file> config dump` "
                "tells when it "
@@ -188,7 +189,7 @@ Group ContainerdChecks() {
                &Parses},
               {"CTR-IMPORT",
                Severity::kFatal,
-               "All imported files are there",
+               "All files that it imports are there",
                "each file that imports names, unless it has a *",
                "Remove the entry from `imports`, or put the file back; then `systemctl restart "
                "containerd`.",

@@ -166,7 +166,7 @@ Group KubeletChecks() {
            &Runs},
           {"KUBELET-CONF",
            Severity::kDegraded,
-           "Its configuration can be read",
+           "The kubelet's configuration can be read",
            "the file of --config, and *.conf of --config-dir",
            "Correct the file at the place that is named, and run `systemctl restart kubelet`.",
            "Both are found by the kubelet's command line, whose flags count more than files.",

@@ -126,10 +126,12 @@ class Page {
       const std::string_view title = line->check->title;
       const auto [sign, colour] = MarkOf(*line);
       const std::string label = fmt::format("{}. {}", ++number, line->check->id);
+      const std::string head =
+          fmt::format("{}; wanted: {}", ToString(line->severity), Lower(title));
+      const size_t room = width_ - std::min(width_ / 2, label.size() + 5);
       text_ += fmt::format(
           "\n  {} {}\n", Paint(style_.colour, colour, fmt::format("{} {}", sign, label)),
-          Paint(style_.colour, Colour::kDim,
-                fmt::format("{}; asked: {}", ToString(line->severity), Lower(title))));
+          Paint(style_.colour, Colour::kDim, WrapAt(head, label.size() + 5, room)));
       Entry("found", Harmless(SubjectOf(*line, several_) + line->finding.observed));
       Entry("expected", std::string(line->expected()));
       Entry("do", std::string(line->remedy()), Colour::kBold);
@@ -141,6 +143,18 @@ class Page {
                                        more, more == 1 ? "finding follows" : "findings follow"),
                            2, width_));
     }
+  }
+
+  // Wrapped with its first line `used` columns in, and the others below the entries.
+  static std::string WrapAt(const std::string& text, size_t used, size_t room) {
+    const size_t indent = 5;
+    std::string wrapped = Wrap(text, used, used + room);
+    const std::string blanks = "\n" + std::string(used, ' ');
+    for (size_t at = wrapped.find(blanks); at != std::string::npos;
+         at = wrapped.find(blanks, at + 1)) {
+      wrapped.replace(at, blanks.size(), "\n" + std::string(indent, ' '));
+    }
+    return wrapped;
   }
 
   // A sentence's beginning in the middle of a line, unless it is a name.

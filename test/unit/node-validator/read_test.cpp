@@ -48,7 +48,7 @@ TEST_CASE("a captured tree has what no unpacked archive can hold") {
   const Entry device{.kind = Kind::kCharacterDevice, .mode = 0660, .uid = 3, .device = "10:232"};
   root.File("/dev/kvm", RenderStub(device, {}));
   root.File("/opt/image",
-            RenderStub({.size = 900, .mode = 0644}, {{510, "\x55\xaa"}, {20, "abc"}}));
+            RenderStub({.mode = 0644, .size = 900}, {{510, "\x55\xaa"}, {20, "abc"}}));
   root.File("/opt/bad", "gpuhost-stub 1\nkind 99\nsize -3\nat x zz\nat 5 0\n");
   const HostFs fs(root.path());
   const Tree tree(fs);
