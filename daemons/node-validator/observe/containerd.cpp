@@ -196,9 +196,6 @@ Containerd ObserveContainerd(const Tree& tree, Questions& questions) {
     for (const char* name : {"c", "config"}) {
       if (const auto file = found.process->Option(name)) found.main_file = *file;
     }
-    for (const char* name : {"a", "address"}) {
-      if (const auto socket = found.process->Option(name)) found.socket = *socket;
-    }
   }
   found.program = FindProgram(tree, found.process);
   found.main_file_there = tree.Exists(found.main_file);
@@ -209,6 +206,11 @@ Containerd ObserveContainerd(const Tree& tree, Questions& questions) {
   }
   if (found.main_file_there || found.version >= Version{2, 2, 0}) ReadFiles(tree, found);
   Interpret(found);
+  if (const auto socket = found.merged.Text({"grpc", "address"})) found.socket = *socket;
+  for (const char* name : {"a", "address"}) {
+    const auto socket = found.process ? found.process->Option(name) : std::nullopt;
+    if (socket) found.socket = *socket;
+  }
   if (tree.Exists(found.socket)) {
     found.running_handlers = questions.Ask(Question::kRuntimeHandlers, found.socket);
   }
