@@ -23,7 +23,8 @@ struct Options {
   bool list = false;
   std::string explain;  // a check's id
   Colours colours = Colours::kAuto;
-  std::string bundle;  // a file to write
+  std::string bundle;            // a file to write
+  std::string status_directory;  // of the report for others; empty: none
   // In place of the GPU Operator's validator.
   std::optional<ComponentOptions> component;
 };

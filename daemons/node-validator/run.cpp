@@ -13,6 +13,7 @@
 #include "daemons/node-validator/bundle/bundle.h"
 #include "daemons/node-validator/checks/catalogue.h"
 #include "daemons/node-validator/report/json.h"
+#include "daemons/node-validator/report/publish.h"
 #include "daemons/node-validator/report/text.h"
 #include "libgpuhost/base/command.h"
 #include "libgpuhost/base/parse.h"
@@ -130,9 +131,17 @@ int ValidateNode(const Options& options) {
   gpu::Bar0Source registers(fs);
   const Tree tree(fs);
   const auto questions = tree.captured() ? AskCapture(tree) : AskNode(tree, {fs, clock, registers});
+  HostFs own;
+  const std::string& directory = options.status_directory;
+  if (!directory.empty()) {
+    if (const absl::Status done = Withdraw(own, directory); !done.ok()) return Trouble(done);
+  }
   Facts facts;
   const Report report = ObserveAndJudge(options, tree, *questions, facts);
   fmt::print("{}", options.json ? RenderReportJson(report) : RenderText(report, StyleOf(options)));
+  if (!directory.empty()) {
+    if (const absl::Status done = Publish(own, directory, report); !done.ok()) return Trouble(done);
+  }
   if (!options.bundle.empty()) {
     const CapturedTree captured = Capture(tree, *questions, facts);
     const absl::Status written = WriteBundle(options.bundle, report, captured, ReadLogs(options));
