@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
+#include <cstdlib>
+#include <sstream>
 
 #include "daemons/common/service/instance.h"
 #include "libgpuhost/base/status.h"
@@ -20,20 +21,32 @@ absl::Status CheckNotAlive(const HostFs& fs, const std::string& daemon) {
                daemon, daemon);
 }
 
-absl::Status Become(const std::string& program, const std::vector<std::string>& arguments) {
-  std::vector<char*> argv{const_cast<char*>(program.c_str())};
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-
-  std::error_code ignored;
-  const auto own = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  ::execv((own.parent_path() / program).c_str(), argv.data());
-  if (errno == ENOENT) ::execvp(program.c_str(), argv.data());
-  const int error = errno;
-  if (error != ENOENT) return ErrnoStatus(error, fmt::format("start {}", program));
+absl::StatusOr<std::string> FindProgram(const std::string& program,
+                                        const std::string& own_directory,
+                                        const std::string& search_path) {
+  std::istringstream directories(own_directory + ":" + search_path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (!directory.starts_with('/')) continue;
+    std::string path = directory + "/" + program;
+    if (::access(path.c_str(), X_OK) == 0) return path;
+  }
   return Error(absl::StatusCode::kNotFound,
-               "{} is neither beside gpuhostctl nor on $PATH; install the package that has it",
-               program);
+               "{} is neither in {} nor on $PATH; install it beside gpuhostctl", program,
+               own_directory);
+}
+
+absl::Status Become(const std::string& program, const std::vector<std::string>& arguments) {
+  const std::string self = HostFs().ReadLink("/proc/self/exe").value_or("");
+  const char* search_path = std::getenv("PATH");
+  GPUHOST_ASSIGN(std::string path, FindProgram(program, self.substr(0, self.rfind('/')),
+                                               search_path == nullptr ? "" : search_path));
+  std::vector<std::string> words{path};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  ::execv(path.c_str(), pointers.data());
+  return ErrnoStatus(errno, "start " + path);
 }
 
 }  // namespace gpuhost::gpuhostctl

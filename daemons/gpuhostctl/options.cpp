@@ -82,6 +82,19 @@ void AddVfio(CLI::App& app, Options& options) {
   add("plan", "vfio-manage bind --dry-run, with its options", {"bind", "--dry-run"});
 }
 
+// What follows is for node-validator, --help included.
+void AddDoctor(CLI::App& app, Options& options) {
+  CLI::App* doctor = app.add_subcommand(
+      "doctor",
+      "Whether confidential GPU pods will start here, and what is to be done: node-validator");
+  doctor->prefix_command()->set_help_flag();
+  doctor->callback([&options, doctor] {
+    options.command = Command::kDelegate;
+    options.program = "node-validator";
+    options.arguments = doctor->remaining();
+  });
+}
+
 }  // namespace
 
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
@@ -93,6 +106,7 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   AddReaders(app, options);
   AddMode(app, options, words);
   AddVfio(app, options);
+  AddDoctor(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

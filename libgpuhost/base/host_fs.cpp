@@ -34,6 +34,18 @@ std::string_view WithoutNewline(std::string_view text) {
   return text.ends_with('\n') ? text.substr(0, text.size() - 1) : text;
 }
 
+// For reading. Whoever opens a FIFO waits for its writer, so nothing but a file is taken.
+absl::StatusOr<UniqueFd> OpenFile(const HostFs& fs, std::string_view path) {
+  GPUHOST_ASSIGN(UniqueFd fd, fs.Open(path, O_RDONLY | O_NONBLOCK));
+  struct stat found {};
+  if (::fstat(fd.get(), &found) != 0) return ErrnoStatus(errno, fmt::format("stat {}", path));
+  if (S_ISDIR(found.st_mode)) return ErrnoStatus(EISDIR, fmt::format("read {}", path));
+  if (!S_ISREG(found.st_mode)) {
+    return Error(absl::StatusCode::kFailedPrecondition, "read {}: it is no regular file", path);
+  }
+  return fd;
+}
+
 std::string WriteText(std::string_view path, std::string_view text) {
   return fmt::format("write '{}' to {}", WithoutNewline(text), path);
 }
@@ -55,7 +67,7 @@ absl::StatusOr<UniqueFd> HostFs::Open(std::string_view path, int flags) const {
 }
 
 absl::StatusOr<std::string> HostFs::Read(std::string_view path) const {
-  GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
+  GPUHOST_ASSIGN(UniqueFd fd, OpenFile(*this, path));
   std::string text;
   char buffer[4096];
   while (true) {
@@ -127,7 +139,7 @@ absl::Status HostFs::WriteWithin(Duration limit, std::string_view path, std::str
 
 absl::StatusOr<std::string> HostFs::ReadAt(std::string_view path, off_t offset,
                                            size_t count) const {
-  GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
+  GPUHOST_ASSIGN(UniqueFd fd, OpenFile(*this, path));
   std::string bytes(count, '\0');
   const ssize_t got = ::pread(fd.get(), bytes.data(), count, offset);
   const std::string what = fmt::format("read {} bytes at {:#x} of {}", count, offset, path);

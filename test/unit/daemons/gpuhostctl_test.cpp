@@ -141,3 +141,21 @@ TEST_CASE("what a daemon looks after is not changed behind its back") {
   CHECK(Text(refused).find("nvidia.com/cc.mode") != std::string::npos);
   CHECK(gpuhostctl::CheckNotAlive(machine.kernel, "").ok());
 }
+
+TEST_CASE("another program of ours is the one beside it, then that on the path") {
+  fake::TempRoot root;
+  const std::string own = root.Of("/own").string(), other = root.Of("/other").string();
+  const auto missing = gpuhostctl::FindProgram("node-validator", own, "relative:" + other);
+  CHECK(absl::IsNotFound(missing.status()));
+  CHECK(Text(missing.status()).find(own) != std::string::npos);
+
+  const auto install = [&](const char* path) {
+    root.File(path, "#!/bin/sh\n");
+    std::filesystem::permissions(root.Of(path), std::filesystem::perms::owner_all);
+  };
+  install("/other/node-validator");
+  CHECK(gpuhostctl::FindProgram("node-validator", own, "relative:" + other).value() ==
+        other + "/node-validator");
+  install("/own/node-validator");
+  CHECK(gpuhostctl::FindProgram("node-validator", own, other).value() == own + "/node-validator");
+}

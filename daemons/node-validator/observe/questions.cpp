@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/node-validator/observe/questions.h"
+
+#include <algorithm>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::node_validator {
+namespace {
+
+std::string_view NameOf(Question question) {
+  switch (question) {
+    case Question::kKernelLog:
+      return "kernel-log";
+    case Question::kKvmVersion:
+      return "kvm-version";
+    case Question::kOpens:
+      return "opens";
+    case Question::kFreeSpace:
+      return "free-space";
+    case Question::kVersion:
+      return "version";
+    case Question::kContainerdDump:
+      return "containerd-dump";
+    case Question::kConnects:
+      return "connects";
+    case Question::kPodResourcesGet:
+      return "pod-resources-get";
+    case Question::kRuntimeHandlers:
+      return "runtime-handlers";
+    case Question::kGpuMode:
+      return "gpu-mode";
+    case Question::kSuperuser:
+      return "superuser";
+  }
+  return "";
+}
+
+class Capture : public Questions {
+ public:
+  explicit Capture(const Tree& tree) : tree_(tree) {}
+
+ private:
+  absl::StatusOr<std::string> Find(Question question, const std::string& argument) override {
+    const auto text = tree_.Read(fmt::format("{}/{}", kCapture, FileName(question, argument)));
+    if (absl::IsNotFound(text.status())) {
+      return absl::UnavailableError("it was not asked when this node was captured");
+    }
+    if (!text.ok()) return text.status();
+    const size_t end = std::min(text->find('\n'), text->size());
+    const std::string first = text->substr(0, end);
+    if (first == "ok") return text->substr(std::min(end + 1, text->size()));
+    const std::string why = first.starts_with("error ") ? first.substr(6) : first;
+    return absl::UnavailableError(why);
+  }
+
+  const Tree& tree_;
+};
+
+}  // namespace
+
+std::string FileName(Question question, const std::string& argument) {
+  std::string name(NameOf(question));
+  if (!argument.empty()) name += "@" + argument;
+  std::ranges::replace(name, '/', '%');
+  return name;
+}
+
+const absl::StatusOr<std::string>& Questions::Ask(Question question, const std::string& argument) {
+  const std::string name = FileName(question, argument);
+  const auto known = asked_.find(name);
+  if (known != asked_.end()) return known->second;
+  return asked_.emplace(name, Find(question, argument)).first->second;
+}
+
+std::unique_ptr<Questions> AskCapture(const Tree& tree) { return std::make_unique<Capture>(tree); }
+
+std::string RenderAnswer(const absl::StatusOr<std::string>& answer) {
+  if (answer.ok()) return "ok\n" + *answer;
+  std::string why = Text(answer.status());
+  std::ranges::replace(why, '\n', ' ');
+  return "error " + why + "\n";
+}
+
+}  // namespace gpuhost::node_validator
