@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "daemons/cc-manager/operands.h"
+#include "daemons/common/service/history.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/notify.h"
 #include "daemons/common/service/status_document.h"
@@ -158,6 +159,19 @@ void Reporter::CountChange(const Stand& stand, const Progress& progress, double 
                   {"error", device.error}});
   }
   const bool done = progress.status.ok();
+  const absl::Status remembered = service::Remember(fs_, {.ended = std::time(nullptr),
+                                                          .transition = stand.transition,
+                                                          .from = from,
+                                                          .to = mode,
+                                                          .error = done ? "" : Text(progress.status),
+                                                          .devices = progress.devices.size(),
+                                                          .total = seconds,
+                                                          .open = Seconds(progress.open),
+                                                          .arm = Seconds(progress.arm),
+                                                          .reset = Seconds(progress.reset)});
+  if (!remembered.ok()) {
+    service::Log(Level::kWarning, "change not recorded, ignoring", {{"error", remembered}});
+  }
   metrics_.Add(kTransitions, {{"from", from}, {"to", mode}, {"result", done ? "done" : "failed"}});
   metrics_.Set(kPhaseSeconds, {{"phase", "open"}}, Seconds(progress.open));
   metrics_.Set(kPhaseSeconds, {{"phase", "arm"}}, Seconds(progress.arm));

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/gpuhostctl/devices.h"
 
-#include <algorithm>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
 
 #include "daemons/common/service/instance.h"
 #include "daemons/common/service/status_document.h"
+#include "daemons/gpuhostctl/columns.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::gpuhostctl {
@@ -12,28 +15,47 @@ namespace {
 
 constexpr std::string_view kPlugin = "sandbox-device-plugin";
 
+std::string Table(const service::StatusDocument& document, bool running) {
+  std::vector<std::vector<std::string>> lines{{"BDF", "UNIT", "STATE", "USERS"}};
+  for (const auto& device : document.devices) {
+    lines.push_back(
+        {device.bdf, device.unit, device.state,
+         device.users.empty() ? "-" : fmt::format("{}", fmt::join(device.users, ", "))});
+  }
+  std::string text = Columns(lines);
+  for (const auto& device : document.devices) {
+    if (!device.error.empty()) text += fmt::format("{}: {}\n", device.bdf, device.error);
+  }
+  if (!document.reason.empty()) text += document.reason + "\n";
+  if (!running) text += fmt::format("{} does not run now\n", kPlugin);
+  return text;
+}
+
+std::string Json(const service::StatusDocument& document, bool running) {
+  using nlohmann::ordered_json;
+  ordered_json devices = ordered_json::array();
+  for (const auto& device : document.devices) {
+    devices.push_back({{"bdf", device.bdf},
+                       {"unit", device.unit},
+                       {"state", device.state},
+                       {"users", device.users},
+                       {"error", device.error}});
+  }
+  const ordered_json json{
+      {"schema", 1}, {"running", running}, {"reason", document.reason}, {"devices", devices}};
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
-absl::StatusOr<std::string> RenderDevices(const HostFs& fs) {
+absl::StatusOr<std::string> RenderDevices(const HostFs& fs, bool json) {
   const auto document = service::ReadStatusDocument(fs, kPlugin);
   if (absl::IsNotFound(document.status())) {
     return Error(absl::StatusCode::kNotFound, "{} has not run on this node", kPlugin);
   }
   if (!document.ok()) return document.status();
-  size_t width = std::string_view("UNIT").size();
-  for (const auto& device : document->devices) width = std::max(width, device.unit.size());
-  std::string text = fmt::format("{:<12}  {:<{}}  {:<8}  USERS\n", "BDF", "UNIT", width, "STATE");
-  for (const auto& device : document->devices) {
-    text +=
-        fmt::format("{:<12}  {:<{}}  {:<8}  {}\n", device.bdf, device.unit, width, device.state,
-                    device.users.empty() ? "-" : fmt::format("{}", fmt::join(device.users, ", ")));
-  }
-  for (const auto& device : document->devices) {
-    if (!device.error.empty()) text += fmt::format("{}: {}\n", device.bdf, device.error);
-  }
-  if (!document->reason.empty()) text += document->reason + "\n";
-  if (!service::IsAlive(fs, kPlugin)) text += fmt::format("{} does not run now\n", kPlugin);
-  return text;
+  const bool running = service::IsAlive(fs, kPlugin);
+  return json ? Json(*document, running) : Table(*document, running);
 }
 
 }  // namespace gpuhost::gpuhostctl

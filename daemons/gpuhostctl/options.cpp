@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/gpuhostctl/options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <map>
 
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/version.h"
+#include "daemons/gpuhostctl/verbs.h"
 
 namespace gpuhost::gpuhostctl {
 namespace {
@@ -13,9 +17,37 @@ using Command = Options::Command;
 
 // What the words of the command line say before it is known what they ask for.
 struct Words {
-  std::string mode;
+  std::string mode, shell;
   bool dry_run = false, force = false;
 };
+
+const std::map<std::string, std::vector<std::string>> kWords{
+    {"set", {"off", "on", "devtools", "ppcie"}},
+    {"plan", {"off", "on", "devtools", "ppcie"}},
+    {"completion", {"bash", "zsh", "fish"}}};
+
+Flag ToFlag(const CLI::Option& option) {
+  Flag flag{.value = option.get_expected_max() == 0 ? "" : option.get_type_name(),
+            .help = option.get_description()};
+  for (const std::string& name : option.get_snames()) flag.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) flag.names.push_back("--" + name);
+  if (flag.names.empty()) flag.names.push_back(option.get_name(true));
+  return flag;
+}
+
+Verb ToVerb(const CLI::App& app) {
+  Verb verb{.name = app.get_name(), .help = app.get_description()};
+  for (const CLI::Option* option : app.get_options()) {
+    (option->get_positional() ? verb.arguments : verb.flags).push_back(ToFlag(*option));
+  }
+  for (const CLI::App* next : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!next->get_group().empty()) verb.verbs.push_back(ToVerb(*next));
+  }
+  // vfio plan takes options of vfio-manage, not a mode.
+  const auto words = kWords.find(verb.name);
+  if (words != kWords.end() && !verb.arguments.empty()) verb.words = words->second;
+  return verb;
+}
 
 void AddRoot(CLI::App* command, Options& options) {
   command->add_option("--root", options.root, "Directory below which /sys, /proc and /run are");
@@ -27,11 +59,28 @@ void AddReaders(CLI::App& app, Options& options) {
   status->add_flag("--ask-firmware", options.ask_firmware,
                    "Ask each idle GPU's firmware for the pending mode; this sends it messages, "
                    "while the plain status only reads");
+  status->add_flag("--watch", options.watch, "Show it anew whenever it changes, until Ctrl-C");
   AddRoot(status, options);
   CLI::App* devices = app.add_subcommand(
       "devices", "What is offered to the kubelet, and which pods have it; as last published");
+  devices->add_flag("--json", options.json, "For programs");
   AddRoot(devices, options);
   devices->callback([&options] { options.command = Command::kDevices; });
+  CLI::App* events =
+      app.add_subcommand("events", "The last changes of mode, with what took how long");
+  events->add_flag("--json", options.json, "For programs");
+  AddRoot(events, options);
+  events->callback([&options] { options.command = Command::kEvents; });
+  CLI::App* top = app.add_subcommand("top", "Watch a change of mode, until Ctrl-C");
+  AddRoot(top, options);
+  top->callback([&options] { options.command = Command::kTop; });
+  CLI::App* attestation = app.add_subcommand(
+      "attestation", "What pods and Trustee need so that this node's GPUs are attested");
+  attestation->add_option("--kbs", options.kbs_url, "Where Trustee listens, http://ADDRESS:PORT")
+      ->default_val("http://KBS-ADDRESS:8080");
+  attestation->add_flag("--json", options.json, "For programs");
+  AddRoot(attestation, options);
+  attestation->callback([&options] { options.command = Command::kAttestation; });
 }
 
 // cc-manager does it, once and as on a machine without Kubernetes.
@@ -95,6 +144,15 @@ void AddDoctor(CLI::App& app, Options& options) {
   });
 }
 
+void AddTexts(CLI::App& app, Words& words) {
+  CLI::App* completion =
+      app.add_subcommand("completion", "Print a script that completes our words");
+  completion->add_option("shell", words.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  app.add_subcommand("manual", "Print our manual page")->group("");
+}
+
 }  // namespace
 
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
@@ -107,8 +165,17 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   AddMode(app, options, words);
   AddVfio(app, options);
   AddDoctor(app, options);
+  AddTexts(app, words);
   try {
     app.parse(argc, argv);
+    if (app.got_subcommand("completion")) {
+      fmt::print("{}", Completion(ToVerb(app), words.shell));
+      return service::kDone;
+    }
+    if (app.got_subcommand("manual")) {
+      fmt::print("{}", ManualPage(ToVerb(app), service::kVersion));
+      return service::kDone;
+    }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? service::kDone : service::kUsage;
   }

@@ -8,10 +8,20 @@
 namespace gpuhost::gpuhostctl {
 
 struct Options {
-  enum class Command { kStatus, kDevices, kGetMode, kDelegate } command = Command::kStatus;
+  enum class Command {
+    kStatus,
+    kDevices,
+    kEvents,
+    kTop,
+    kAttestation,
+    kGetMode,
+    kDelegate
+  } command = Command::kStatus;
   bool json = false;
+  bool watch = false;
   bool ask_firmware = false;
   std::string root = "/";
+  std::string kbs_url;  // kAttestation: where Trustee listens
   // kDelegate: what another program of ours does, and the daemon that must not live meanwhile
   // (empty: any may).
   std::string program;

@@ -4,17 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
+
+#include "daemons/gpuhostctl/columns.h"
 
 namespace gpuhost::gpuhostctl {
 namespace {
 
-using Cells = std::array<std::string, 7>;
-
 std::string OrDash(const std::string& text) { return text.empty() ? "-" : text; }
 
-Cells CellsOf(const Row& row) {
+std::vector<std::string> CellsOf(const Row& row) {
   return {row.bdf,
           row.model,
           OrDash(row.driver),
@@ -27,18 +26,10 @@ Cells CellsOf(const Row& row) {
 }  // namespace
 
 std::string RenderTable(std::span<const Row> rows) {
-  std::vector<Cells> lines{{"BDF", "MODEL", "DRIVER", "GROUP", "VFIO NODE", "CC MODE", "PENDING"}};
+  std::vector<std::vector<std::string>> lines{
+      {"BDF", "MODEL", "DRIVER", "GROUP", "VFIO NODE", "CC MODE", "PENDING"}};
   for (const Row& row : rows) lines.push_back(CellsOf(row));
-  std::array<size_t, std::tuple_size_v<Cells>> widths{};
-  for (const Cells& line : lines) {
-    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  }
-  std::string text;
-  for (const Cells& line : lines) {
-    std::string row;
-    for (size_t i = 0; i < line.size(); ++i) row += fmt::format("{:<{}}  ", line[i], widths[i]);
-    text += row.substr(0, row.find_last_not_of(' ') + 1) + "\n";
-  }
+  std::string text = Columns(lines);
   for (const Row& row : rows) {
     if (!row.in_use_by.empty()) text += fmt::format("{}: in use by {}\n", row.bdf, row.in_use_by);
     if (!row.note.empty()) text += fmt::format("{}: {}\n", row.bdf, row.note);

@@ -17,6 +17,9 @@ guest() {
   expect "the mode is set" on "$(gpuhostctl cc get)"
   expect "for programs, too" '{"schema":1,"mode":"on"}' "$(gpuhostctl cc get --json)"
   fails 1 gpuhostctl cc set sideways
+  expect_text "the change is remembered" ' off +on +2 .* done ' "$(gpuhostctl events)"
+  expect_text "both can be attested" '"able": \[ "0000:..:00.0", "0000:..:00.0" \]' \
+    "$(gpuhostctl attestation --json | tr -s '\n ' ' ')"
 
   cc-manager --standalone --mode on &
   eventually "the daemon lives" pgrep -x cc-manager
@@ -25,6 +28,13 @@ guest() {
   expect_text "then it is the one to tell" 'tell it another' "$refusal"
   gpuhostctl cc plan off >/dev/null
   expect "and nothing has changed" on "$(gpuhostctl cc get)"
+  expect_text "what it does can be watched" '^mode on: steady$' "$(gpuhostctl top)"
+
+  # shellcheck disable=SC1090
+  . <(gpuhostctl completion bash)
+  COMP_WORDS=(gpuhostctl cc set d) COMP_CWORD=3
+  _gpuhostctl
+  expect "words are completed" devtools "${COMPREPLY[*]}"
 }
 
 bound() { ls -d /sys/bus/pci/drivers/vfio-pci/0000:* 2>/dev/null | wc -l; }

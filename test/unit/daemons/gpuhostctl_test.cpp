@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include "daemons/common/service/history.h"
 #include "daemons/common/service/status_document.h"
+#include "daemons/gpuhostctl/attestation.h"
 #include "daemons/gpuhostctl/delegate.h"
 #include "daemons/gpuhostctl/devices.h"
+#include "daemons/gpuhostctl/events.h"
 #include "daemons/gpuhostctl/render.h"
 #include "daemons/gpuhostctl/status.h"
+#include "daemons/gpuhostctl/top.h"
 #include "libgpuhost/base/status.h"
 #include "test/fake/machine.h"
 #include "test/fake/other_process.h"
@@ -158,4 +162,66 @@ TEST_CASE("another program of ours is the one beside it, then that on the path")
         other + "/node-validator");
   install("/own/node-validator");
   CHECK(gpuhostctl::FindProgram("node-validator", own, other).value() == own + "/node-validator");
+}
+
+TEST_CASE("changes of mode are told oldest first, and only so many are kept") {
+  fake::Machine machine(1);
+  CHECK(gpuhostctl::RenderEvents(machine.kernel, false).value() ==
+        "no change of mode since this machine booted\n");
+  for (uint64_t i = 1; i <= service::kKeptChanges + 1; ++i) {
+    REQUIRE(service::Remember(machine.kernel, {.ended = 1800000000,
+                                               .transition = fmt::format("t{}", i),
+                                               .from = "off",
+                                               .to = "on",
+                                               .error = i == 5 ? "refused by the firmware" : "",
+                                               .devices = i,
+                                               .total = 2.04})
+                .ok());
+  }
+  const std::string text = gpuhostctl::RenderEvents(machine.kernel, false).value();
+  CHECK(text.find("2027-01-15T08:00:00Z  off   on  2     2.0      0.0  0.0    done    t2\n") !=
+        std::string::npos);
+  CHECK(text.find(" t1\n") == std::string::npos);
+  CHECK(text.find(" failed  t5\n") != std::string::npos);
+  CHECK(text.ends_with("t5: refused by the firmware\n"));
+  CHECK(gpuhostctl::RenderEvents(machine.kernel, true).value().find("\"transition\": \"t33\"") !=
+        std::string::npos);
+
+  machine.root.File("/run/nvidia/gpuhost/cc-manager-changes.json", "{\"schema\": 7}");
+  CHECK(absl::IsDataLoss(gpuhostctl::RenderEvents(machine.kernel, false).status()));
+  REQUIRE(service::Remember(machine.kernel, {.transition = "new"}).ok());
+  CHECK(service::ReadChanges(machine.kernel)->size() == 1);
+}
+
+TEST_CASE("top shows how far each device is, on any width") {
+  service::StatusDocument document{.daemon = "cc-manager",
+                                   .phase = "resetting",
+                                   .target = "on",
+                                   .transition = "abc",
+                                   .devices = {{.bdf = "0000:01:00.0", .state = "off"}}};
+  const std::string busy = gpuhostctl::RenderTop(document, true, 80, false);
+  CHECK(busy ==
+        "mode on: resetting (transition abc)\n"
+        "0000:01:00.0  off       [########################................]  resetting\n");
+  document.phase = "steady";
+  document.devices[0].state = "on";
+  CHECK(gpuhostctl::RenderTop(document, true, 80, true).find("\033[32m[####") != std::string::npos);
+  document.phase = "failed";
+  document.devices[0].error = "does not boot";
+  const std::string failed = gpuhostctl::RenderTop(document, false, 40, false);
+  CHECK(failed.find("cc-manager does not run now") != std::string::npos);
+  CHECK(failed.find("[########]  failed\n0000:01:00.0: does not boot\n") != std::string::npos);
+}
+
+TEST_CASE("attestation tells whose evidence a verifier would accept") {
+  fake::Machine machine(2);
+  machine.Bring(0, Mode::kOn);
+  const std::string text = gpuhostctl::RenderAttestation(Status(machine), "http://kbs:8080");
+  CHECK(text.find("0000:01:00.0 H100 PCIe: can prove what it is") != std::string::npos);
+  CHECK(text.find("0000:02:00.0 H100 PCIe: in mode off, so") != std::string::npos);
+  CHECK(text.find("kernel_params: \"agent.aa_kbc_params=cc_kbc::http://kbs:8080\"") !=
+        std::string::npos);
+  CHECK(text.find("nvidia_verifier]\n    type = \"Remote\"\n") != std::string::npos);
+  const std::string json = gpuhostctl::RenderAttestationJson(Status(machine), "http://kbs:8080");
+  CHECK(json.find("\"able\": [\n    \"0000:01:00.0\"\n  ]") != std::string::npos);
 }
