@@ -28,8 +28,7 @@ class HostFs {
   std::string Resolve(std::string_view path) const;
 
   // Reading. kNotFound where nothing is there, kPermissionDenied, or the class of the errno.
-  // The whole file; kResourceExhausted above 4 MiB, kFailedPrecondition for what is no regular
-  // file.
+  // The whole file; kResourceExhausted above 4 MiB, kFailedPrecondition for no regular file.
   absl::StatusOr<std::string> Read(std::string_view path) const;
   // A one-line attribute without its newline.
   absl::StatusOr<std::string> ReadAttribute(std::string_view path) const;

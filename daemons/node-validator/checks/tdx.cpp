@@ -87,10 +87,10 @@ Findings Quotes(const Facts& facts) {
     if (!facts.tee.sgx_enclave || !facts.tee.sgx_provision) seen += ", and no SGX devices";
     return {Fail(seen, kSocket)};
   }
-  if (facts.tee.quote_socket_answers.ok()) return {Pass("it listens", kSocket)};
-  return {absl::IsUnavailable(facts.tee.quote_socket_answers.status())
-              ? Unknown(Text(facts.tee.quote_socket_answers.status()), kSocket)
-              : Fail(Text(facts.tee.quote_socket_answers.status()), kSocket)};
+  const auto& answers = facts.tee.quote_socket_answers;
+  if (answers.ok()) return {Pass("it listens", kSocket)};
+  if (absl::IsPermissionDenied(answers.status())) return {Unknown(Text(answers.status()), kSocket)};
+  return {Fail(Text(answers.status()), kSocket)};
 }
 
 Findings Mappings(const Facts& facts) {

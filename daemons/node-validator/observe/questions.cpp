@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
@@ -51,7 +52,11 @@ class Capture : public Questions {
     const std::string first = text->substr(0, end);
     if (first == "ok") return text->substr(std::min(end + 1, text->size()));
     const std::string why = first.starts_with("error ") ? first.substr(6) : first;
-    return absl::UnavailableError(why);
+    const size_t blank = std::min(why.find(' '), why.size());
+    const auto code = ParseDecimal(std::string_view(why).substr(0, blank), 16);
+    if (!code || *code == 0) return absl::UnavailableError(why);
+    return absl::Status(static_cast<absl::StatusCode>(*code),
+                        why.substr(std::min(blank + 1, why.size())));
   }
 
   const Tree& tree_;
@@ -63,6 +68,7 @@ std::string FileName(Question question, const std::string& argument) {
   std::string name(NameOf(question));
   if (!argument.empty()) name += "@" + argument;
   std::ranges::replace(name, '/', '%');
+  std::ranges::replace(name, ' ', '+');
   return name;
 }
 
@@ -79,7 +85,7 @@ std::string RenderAnswer(const absl::StatusOr<std::string>& answer) {
   if (answer.ok()) return "ok\n" + *answer;
   std::string why = Text(answer.status());
   std::ranges::replace(why, '\n', ' ');
-  return "error " + why + "\n";
+  return fmt::format("error {} {}\n", static_cast<int>(answer.status().code()), why);
 }
 
 }  // namespace gpuhost::node_validator

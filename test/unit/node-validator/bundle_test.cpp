@@ -105,7 +105,7 @@ TEST_CASE("no secret of a node is in its bundle") {
       "/opt/kata/share/defaults/kata-containers/runtimes/qemu-nvidia-gpu-snp/config.d/50.toml",
       "[hypervisor.qemu]\nkernel_params = \"agent.https_proxy=http://u:s3cr3t-in-proxy@p:1 "
       "agent.aa_kbc_params=cc_kbc::http://kbs-s3cret nvrc.smi.srs=1\"\n");
-  root.File("/.gpuhost-capture/containerd-dump@%usr%bin%containerd %etc%containerd%config.toml",
+  root.File("/.gpuhost-capture/containerd-dump@%usr%bin%containerd+%etc%containerd%config.toml",
             "ok\n[registry]\nauth = \"c2VjcmV0LWF1dGg\"\n");
   root.File("/.gpuhost-capture/kernel-log", "ok\nSEV-SNP: password=hunter2-comment\n");
 

@@ -75,7 +75,9 @@ TEST_CASE("a question has the answer that was captured, or says that there is no
   CHECK(questions->Ask(Question::kKernelLog).value() == "line\n");
   CHECK(Text(questions->Ask(Question::kVersion, "/usr/bin/x").status()) == "not allowed");
   CHECK(!questions->Ask(Question::kSuperuser).ok());
-  CHECK(questions->asked().size() == 3);
+  root.File("/.gpuhost-capture/kvm-version", RenderAnswer(absl::PermissionDeniedError("for\nroot")));
+  CHECK(questions->Ask(Question::kKvmVersion).status() == absl::PermissionDeniedError("for root"));
+  CHECK(questions->asked().size() == 4);
 }
 
 TEST_CASE("words of a kernel's command line, of misc.capacity and of Go") {

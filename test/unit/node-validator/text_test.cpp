@@ -51,7 +51,7 @@ size_t Widest(const std::string& text) {
 TEST_CASE("a report keeps to the terminal's width, and colours change no word") {
   const std::string name =
       GENERATE("snp-healthy", "snp-iommu-pt", "no-acs", "hostile", "kata-settings");
-  const size_t width = GENERATE(60, 80, 200);
+  const size_t width = GENERATE(60u, 80u, 200u);
   const bool all = GENERATE(false, true);
   CAPTURE(name, width, all);
   const Report report = ReportOf(name);
