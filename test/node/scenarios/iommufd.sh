@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A kernel with iommufd: each GPU has a VFIO character device, and that is what is shown and offered.
-node='--gpus 2 --boot-ms 300 --kernel iommufd'
-ls "${XDG_CACHE_HOME:-$HOME/.cache}"/gpuhost/kernel/iommufd-*/vmlinuz >/dev/null 2>&1 ||
-  skip='its kernel is not built yet; ./dev node --kernel iommufd -- true does it in about ten minutes'
+node='--gpus 2 --boot-ms 300'
+. "${BASH_SOURCE[0]%/*}/iommufd-kernel"
 guest() {
   vfio-manage bind --all
   output=$(gpuhostctl status)
