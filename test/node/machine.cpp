@@ -5,12 +5,20 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "test/vgpu/proxy.h"
 
 namespace gpuhost::node {
 
 Devices::Devices(const Options& options) {
-  for (int i = 0; i < options.gpus; ++i) AddSlot(*options.board, options);
+  for (int i = 0; i < options.gpus; ++i) {
+    const size_t model = std::min(static_cast<size_t>(i), options.boards.size() - 1);
+    if (i == 1 && options.paired)
+      AddBeside(*options.boards[model], options);
+    else
+      AddSlot(*options.boards[model], options);
+  }
   for (int i = 0; i < options.nvswitches; ++i) AddSlot(*vgpu::FindBoard("nvswitch"), options);
   if (options.foreign_member && !leads_.empty()) leads_[0]->SetMultifunction();
   for (const auto& [index, fault] : options.faults) leads_[index]->Set(fault);
@@ -25,6 +33,11 @@ void Devices::AddSlot(const vgpu::Board& board, const Options& options) {
     lead.SetMultifunction();
     Add(*vgpu::FindBoard(name), options);
   }
+}
+
+void Devices::AddBeside(const vgpu::Board& board, const Options& options) {
+  leads_.back()->SetMultifunction();
+  leads_.push_back(&Add(board, options));
 }
 
 vgpu::VirtualGpu& Devices::Add(const vgpu::Board& board, const Options& options) {

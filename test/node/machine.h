@@ -27,11 +27,13 @@ class Devices {
  private:
   // A board in a slot of its own, with its other functions.
   void AddSlot(const vgpu::Board& board, const Options& options);
+  // Another board in the last slot, as its next function.
+  void AddBeside(const vgpu::Board& board, const Options& options);
   vgpu::VirtualGpu& Add(const vgpu::Board& board, const Options& options);
 
   SystemClock clock_;
   std::vector<std::unique_ptr<vgpu::VirtualGpu>> gpus_;
-  std::vector<vgpu::VirtualGpu*> leads_;  // the first function of each slot
+  std::vector<vgpu::VirtualGpu*> leads_;  // the first function of each board
   std::vector<std::vector<int>> slots_;
   std::vector<UniqueFd> qemu_ends_;
   std::vector<std::jthread> servers_;  // ends when QEMU closes its end

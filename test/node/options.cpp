@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <sstream>
 
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
@@ -30,12 +31,15 @@ std::pair<size_t, vgpu::Fault> ParseFaultOption(const std::string& text, int gpu
   return {*index, *fault};
 }
 
-void Check(Options& options, const std::string& model, const std::vector<std::string>& faults) {
-  options.board = vgpu::FindBoard(model);
-  if (options.board == nullptr) {
+void Check(Options& options, const std::string& models, const std::vector<std::string>& faults) {
+  std::istringstream names(models);
+  for (std::string model; std::getline(names, model, ',');) {
+    options.boards.push_back(vgpu::FindBoard(model));
+    if (options.boards.back() != nullptr) continue;
     throw CLI::ValidationError("--model", fmt::format("'{}' is no model; there are {}", model,
                                                       fmt::join(vgpu::BoardNames(), " ")));
   }
+  if (options.boards.empty()) throw CLI::ValidationError("--model", "give one");
   if (options.gpus + options.nvswitches > kMaxDevices) {
     throw CLI::ValidationError("--gpus", fmt::format("at most {} devices", kMaxDevices));
   }
@@ -56,7 +60,7 @@ void Check(Options& options, const std::string& model, const std::vector<std::st
 
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
   Options options;
-  std::string model = "h100-pcie";
+  std::string models = "h100-pcie";
   std::vector<std::string> faults;
   int boot_ms = 1500, seconds = 600;
   CLI::App app("Boots a virtual GPU host and runs a command in it", "virtual-node");
@@ -64,7 +68,9 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       ->required();
   app.add_option("--initramfs", options.initramfs, "Made by initramfs.sh")->required();
   app.add_option("--gpus", options.gpus, "How many GPUs")->check(CLI::Range(0, kMaxDevices));
-  app.add_option("--model", model, fmt::format("One of {}", fmt::join(vgpu::BoardNames(), " ")));
+  app.add_option("--model", models,
+                 fmt::format("One of {}; A,B: the first GPU is an A, the others are B",
+                             fmt::join(vgpu::BoardNames(), " ")));
   app.add_option("--nvswitches", options.nvswitches, "How many NVSwitches")
       ->check(CLI::Range(0, kMaxDevices));
   app.add_option("--boot-ms", boot_ms, "How long firmware boots after a reset")
@@ -77,6 +83,8 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   app.add_flag("!--no-iommu", options.iommu, "A machine whose IOMMU is switched off");
   app.add_flag("--foreign-member", options.foreign_member,
                "The first GPU shares its IOMMU group with a device of another vendor");
+  app.add_flag("--paired", options.paired,
+               "The first two GPUs share a slot, and so an IOMMU group");
   app.add_flag("--network", options.network,
                "The node reaches what this machine reaches (addresses, not names)");
   app.add_option("--memory", options.memory_mib, "MiB")->check(CLI::Range(256, 65536));
@@ -94,7 +102,7 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
     app.parse(argc, argv);
     options.boot_time = std::chrono::milliseconds(boot_ms);
     options.limit = std::chrono::seconds(seconds);
-    Check(options, model, faults);
+    Check(options, models, faults);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }

@@ -16,12 +16,13 @@ struct Options {
   std::string kernel, initramfs;
   int gpus = 1;
   int nvswitches = 0;
-  const vgpu::Board* board = nullptr;
+  std::vector<const vgpu::Board*> boards;  // of the GPUs; the last stands for all that follow
   Duration boot_time = std::chrono::milliseconds(1500);
   std::vector<std::pair<size_t, vgpu::Fault>> faults;  // index of the GPU
   bool forbid_bar_writes = false;
   bool iommu = true;
   bool foreign_member = false;
+  bool paired = false;  // the first two GPUs share a slot
   bool network = false;
   int memory_mib = 2048;
   Duration limit = std::chrono::seconds(600);

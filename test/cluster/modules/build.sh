@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds the programs of a pin from their Go modules: build.sh kubernetes-1.34 CACHE
-# Prints a directory below CACHE with the programs that the `tool` lines of PIN/go.mod name. Once per
-# pin and compiler; a Kubernetes takes six to ten minutes on two processors. Exit status 3: not on this
+# Prints a directory below CACHE with the programs that the `tool` lines of PIN/go.mod name, or with the one
+# whose source is there. Once per pin and compiler; a Kubernetes takes six to ten minutes on two processors. Exit status 3: not on this
 # machine, for want of Go or of a way to its modules.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -21,7 +21,7 @@ export GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0
 compiler=$(go version 2>&1) || impossible "go does not work here: $compiler"
 go list -m >/dev/null 2>&1 || impossible "${compiler#go version } is too old for $pin; install Go $wanted or newer"
 
-result=$cache/$pin-$({ cat go.mod go.sum; echo "$compiler"; } | sha256sum | cut -c1-12)
+result=$cache/$pin-$({ cat go.mod go.sum $(ls ./*.go 2>/dev/null); echo "$compiler"; } | sha256sum | cut -c1-12)
 if [ ! -f "$result/complete" ]; then
   exec 9>"$cache/$pin.lock"
   flock 9
@@ -34,6 +34,7 @@ if [ ! -f "$result/complete" ]; then
   case $pin in
     kubernetes-*) module=k8s.io/kubernetes ;;
     containerd-*) module=github.com/containerd/containerd/v2 ;;
+    cdi-schema) module=tags.cncf.io/container-device-interface ;;
   esac
   timeout 120 go mod download "$module" >"$log" 2>&1 || {
     tail -2 "$log" >&2
@@ -47,9 +48,10 @@ if [ ! -f "$result/complete" ]; then
       stamp="-X $version.gitVersion=$release -X $version.gitMajor=1 -X $version.gitMinor=${minor%.*}"
       ;;
     containerd-*) stamp="-X $module/version.Version=$release" ;;
+    cdi-schema) stamp= programs=. ;;
   esac
   mkdir -p "$result"
-  go build -trimpath -o "$result/" -ldflags "-s -w $stamp" tool >"$log" 2>&1 || {
+  go build -trimpath -o "$result/" -ldflags "-s -w $stamp" "${programs:-tool}" >"$log" 2>&1 || {
     tail -5 "$log" >&2
     die "the build failed; is the machine out of memory or the Go module proxy out of reach?"
   }

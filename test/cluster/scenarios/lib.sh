@@ -97,10 +97,11 @@ beside_kubelet() {
   mount -t tmpfs tmpfs /mnt # the node's root is an overlay, which bears no other
   mount -t tmpfs tmpfs /sys/fs/cgroup
   for controller in cpu,cpuacct cpuset memory pids devices freezer blkio; do
+    grep -q "^${controller%,*}[[:space:]]" /proc/cgroups || continue # this kernel has it not
     mkdir "/sys/fs/cgroup/$controller"
     mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
   done
-  modprobe veth
+  modprobe veth || true # a part of the kernel with iommufd
   declare -f >/mnt/functions
   TMPDIR=/mnt test/cluster/cluster --no-apiserver --timeout 250 -- bash -ec ". /mnt/functions; $1"
 }
@@ -108,7 +109,8 @@ beside_kubelet() {
 allocatable() { kubectl get node "$CLUSTER_NODE" -o "jsonpath={.status.allocatable.nvidia\.com/$1}"; }
 allocatable_is() { [ "$(allocatable "$1")" = "$2" ]; }
 
-# pod NAME COUNT: a pod that asks for so many nvidia.com/pgpu and prints the devices that it got.
+# pod NAME COUNT [LINE]: a pod that asks for so many nvidia.com/pgpu and prints the devices that it got;
+# LINE is one more of its spec.
 pod() {
   kubectl apply -f - <<YAML
 apiVersion: v1
@@ -117,6 +119,7 @@ metadata: {name: $1}
 spec:
   restartPolicy: Never
   terminationGracePeriodSeconds: 1
+  ${3:-}
   containers:
   - name: main
     image: $CLUSTER_IMAGE
