@@ -157,6 +157,7 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     if (config.ok()) {
       report = Pass(deps, options, *config);
       CountPass(deps, options, *config, report, metrics);
+      deps.distrust = false;
     } else {
       report.parts.push_back({"configuration", config.status()});
     }

@@ -113,12 +113,16 @@ std::optional<Generation> Current(const HostFs& fs, const std::string& class_dir
   return generation.ok() ? std::optional<Generation>(*generation) : std::nullopt;
 }
 
-absl::StatusOr<bool> Establish(HostFs& fs, const std::string& class_directory,
-                               const Recipe& recipe) {
+absl::StatusOr<bool> Establish(HostFs& fs, const std::string& class_directory, const Recipe& recipe,
+                               bool distrust) {
+  const auto is_it = [&](const Generation& generation) {
+    return generation.identity == recipe.identity &&
+           (!distrust || VerifyGeneration(fs, generation).ok());
+  };
   const auto current = Current(fs, class_directory);
-  if (current && current->identity == recipe.identity) return false;
+  if (current && is_it(*current)) return false;
   const auto all = Generations(fs, class_directory);
-  const auto same = std::ranges::find(all, recipe.identity, &Generation::identity);
+  const auto same = std::ranges::find_if(all, is_it);
   std::string name;
   if (same != all.end()) {
     name = fmt::format("{}{}", kPrefix, same->number);

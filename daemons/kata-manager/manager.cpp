@@ -74,7 +74,7 @@ absl::Status EstablishClass(Deps& deps, const std::string& artifacts_dir, const 
   const auto held = state.held.find(entry.name);
   if (held != state.held.end() && held->second == recipe.identity) return absl::OkStatus();
   const std::string directory = ClassDirectory(artifacts_dir, entry.name);
-  GPUHOST_TRY(Establish(deps.fs, directory, recipe).status());
+  GPUHOST_TRY(Establish(deps.fs, directory, recipe, deps.distrust).status());
   if (held == state.held.end()) return absl::OkStatus();
   state.held.erase(held);  // something else is wanted by now
   return WriteState(deps.fs, artifacts_dir, state);
@@ -114,13 +114,15 @@ absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Co
     result.plan = MakeCrioPlan(result.observed, handlers);
     return result;
   }
-  if (!handlers.empty()) {
-    GPUHOST_ASSIGN(const containerd::Program program, deps.find_program(where));
-    GPUHOST_ASSIGN(const std::string said, program.version());
+  const auto program = deps.find_program(where);
+  if (program.ok()) {
+    GPUHOST_ASSIGN(const std::string said, program->version());
     GPUHOST_ASSIGN(result.observed.version, containerd::ParseVersion(said));
     GPUHOST_ASSIGN(result.observed.dump,
-                   containerd::DumpNow(deps.fs, program, result.observed,
+                   containerd::DumpNow(deps.fs, *program, result.observed,
                                        ArtifactsDir(options, config) + "/rehearsal"));
+  } else if (!handlers.empty()) {  // to take them away it is not needed
+    return program.status();
   }
   GPUHOST_ASSIGN(result.plan, containerd::MakePlan(result.observed, handlers));
   return result;

@@ -22,6 +22,7 @@ struct Deps {
   std::function<absl::StatusOr<containerd::Program>(const containerd::Location&)> find_program;
   // What the artefacts of a class make; pulls what is not there yet.
   std::function<absl::StatusOr<Recipe>(const RuntimeClass&, const Config&)> fetch;
+  bool distrust = true;  // read the artefacts that are there, once
 };
 
 // How one thing that was to be done came out. OK: it is as wanted.

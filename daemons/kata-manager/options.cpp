@@ -2,7 +2,6 @@
 #include "daemons/kata-manager/options.h"
 
 #include <CLI/CLI.hpp>
-#include <map>
 
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/version.h"
@@ -89,35 +88,40 @@ void AddRest(CLI::App& app, Options& options, Words& words) {
   app.add_flag("-v,--verbose", options.verbose, "Log every step");
 }
 
-using Verbs = std::map<CLI::App*, Verb>;
+using Verbs = std::vector<std::pair<CLI::App*, Verb>>;
 
 Verbs AddVerbs(CLI::App& app, Options& options) {
   app.fallthrough();
   const auto add = [&app](const char* name, const char* description) {
     return app.add_subcommand(name, description);
   };
+  Verbs verbs = {
+      {add("run", "Keep everything as the configuration says; stay"), Verb::kRun},
+      {add("plan", "Print what apply would do; exit status 2 when it would do anything"),
+       Verb::kPlan}};
   CLI::App* apply = add("apply", "Make everything as the configuration says, once");
+  verbs.insert(verbs.end(),
+               {{apply, Verb::kApply},
+                {add("verify", "Look whether all is as it should be"), Verb::kVerify},
+                {add("status", "Print classes, generations and owners of files"), Verb::kStatus}});
   CLI::App* pull = add("pull", "Fetch the artefacts of classes and touch nothing else");
+  verbs.insert(verbs.end(), {{pull, Verb::kPull},
+                             {add("gc", "Remove artefacts that nothing needs"), Verb::kGc}});
   CLI::App* rollback =
       add("rollback", "Point classes to their artefacts of before; without a name, take the last "
                       "change of containerd's files back");
   CLI::App* uninstall = add("uninstall", "Take back all that was done");
+  verbs.insert(
+      verbs.end(),
+      {{rollback, Verb::kRollback},
+       {uninstall, Verb::kUninstall},
+       {add("print-runtimeclasses", "Print the RuntimeClass objects, for kubectl apply -f -"),
+        Verb::kPrintRuntimeClasses}});
   for (CLI::App* verb : {pull, rollback}) verb->add_option("class", options.classes, "Names");
   for (CLI::App* verb : {apply, rollback, uninstall}) {
     verb->add_flag("--force", options.force, "Also where sandboxes run with what goes away");
   }
-  return {{add("run", "Keep everything as the configuration says; stay"), Verb::kRun},
-          {add("plan", "Print what apply would do; exit status 2 when it would do anything"),
-           Verb::kPlan},
-          {apply, Verb::kApply},
-          {add("verify", "Look whether all is as it should be; changes nothing"), Verb::kVerify},
-          {add("status", "Print classes, generations and owners of files"), Verb::kStatus},
-          {pull, Verb::kPull},
-          {add("gc", "Remove artefacts that nothing needs"), Verb::kGc},
-          {rollback, Verb::kRollback},
-          {uninstall, Verb::kUninstall},
-          {add("print-runtimeclasses", "Print the RuntimeClass objects, for kubectl apply -f -"),
-           Verb::kPrintRuntimeClasses}};
+  return verbs;
 }
 
 void Interpret(const Words& words, bool is_old, Options& options) {
