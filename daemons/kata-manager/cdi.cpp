@@ -119,8 +119,8 @@ std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode) {
       for (const std::string& node : NodesIn(text)) outcome.devices.push_back({"", node});
       outcome.status = CheckNodes(fs, which.file, NodesIn(text));
     } else if (scanned.ok() || absl::IsNotFound(scanned.status())) {
-      outcome.devices = CdiDevicesOf(fs, scanned.value_or(std::vector<pci::Device>()),
-                                     which.functions);
+      outcome.devices =
+          CdiDevicesOf(fs, scanned.value_or(std::vector<pci::Device>()), which.functions);
       outcome.owner = outcome.devices.empty() ? "" : "us";
       outcome.status = Write(fs, which, text, outcome.devices);
     } else {

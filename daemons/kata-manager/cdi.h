@@ -34,10 +34,10 @@ std::vector<CdiDevice> CdiDevicesOf(const HostFs& fs, const std::vector<pci::Dev
 std::string RenderCdi(const std::string& kind, const std::vector<CdiDevice>& devices);
 
 struct CdiOutcome {
-  std::string kind;            // nvidia.com/pgpu, nvidia.com/nvswitch
-  std::string owner;           // of the file: "us", "sandbox-device-plugin", "somebody else", ""
+  std::string kind;   // nvidia.com/pgpu, nvidia.com/nvswitch
+  std::string owner;  // of the file: "us", "sandbox-device-plugin", "somebody else", ""
   std::vector<CdiDevice> devices;  // in the file
-  absl::Status status;         // what is wrong with it
+  absl::Status status;             // what is wrong with it
 };
 
 // Makes the two files in /var/run/cdi right, or only looks at those that somebody else writes: a

@@ -36,8 +36,7 @@ absl::StatusOr<std::string> EndOfLinks(const HostFs& fs, std::string path) {
   for (int i = 0; i < kMostLinks; ++i) {
     const auto target = fs.ReadLink(path);
     if (!target.ok()) return path;  // no link, or nothing there
-    path = target->starts_with('/') ? *target
-                                    : path.substr(0, path.rfind('/') + 1) + *target;
+    path = target->starts_with('/') ? *target : path.substr(0, path.rfind('/') + 1) + *target;
   }
   return Error(absl::StatusCode::kFailedPrecondition, "{}: its links go round", path);
 }
@@ -78,10 +77,9 @@ std::string UnifiedDiff(const FileChange& change) {
     const size_t count = lines - tail + context - first;
     return fmt::format("{},{}", count == 0 ? first : first + 1, count);
   };
-  std::string text = fmt::format("--- {}\n+++ {}\n@@ -{} +{} @@\n",
-                                 change.before ? change.path : "/dev/null",
-                                 change.after ? change.path : "/dev/null", range(old.size()),
-                                 range(now.size()));
+  std::string text =
+      fmt::format("--- {}\n+++ {}\n@@ -{} +{} @@\n", change.before ? change.path : "/dev/null",
+                  change.after ? change.path : "/dev/null", range(old.size()), range(now.size()));
   for (size_t i = first; i < head; ++i) text += DiffLine(' ', old[i]);
   for (size_t i = head; i < old.size() - tail; ++i) text += DiffLine('-', old[i]);
   for (size_t i = head; i < now.size() - tail; ++i) text += DiffLine('+', now[i]);

@@ -76,8 +76,7 @@ class File {
   Take Texts(std::vector<std::string>& texts) const {
     return [this, &texts](const YAML::Node& node) {
       texts.clear();
-      return List(node,
-                  [&](const YAML::Node& entry) { return Text(entry, texts.emplace_back()); });
+      return List(node, [&](const YAML::Node& entry) { return Text(entry, texts.emplace_back()); });
     };
   }
   Take TextMap(std::map<std::string, std::string>& map) const {
@@ -121,8 +120,8 @@ class File {
   absl::Status Literal(const YAML::Node& node, std::string& literal) const {
     if (node.IsScalar()) {
       const bool plain = node.Tag() != "!";  // not in quotes
-      literal = plain && IsTomlNumberOrBool(node.Scalar()) ? node.Scalar()
-                                                           : TomlText(node.Scalar());
+      literal =
+          plain && IsTomlNumberOrBool(node.Scalar()) ? node.Scalar() : TomlText(node.Scalar());
       return absl::OkStatus();
     }
     if (!node.IsSequence()) return Refuse(node.Mark(), "a value or a list of values is wanted");
@@ -140,23 +139,22 @@ class File {
 };
 
 absl::Status TakeArtifacts(const File& file, const YAML::Node& node, ArtifactSource& artifacts) {
-  return file.Map(node,
-                  {{"url", file.Text(artifacts.url)},
-                   {"pullSecret",
-                    [&](const YAML::Node& value) {
-                      std::string name;
-                      GPUHOST_TRY(file.Text(value, name));
-                      if (!name.empty()) artifacts.pull_secrets.push_back(name);
-                      return absl::OkStatus();
-                    }},
-                   {"pullSecrets",
-                    [&](const YAML::Node& value) {
-                      return file.List(value, [&](const YAML::Node& entry) {
-                        return file.Text(entry, artifacts.pull_secrets.emplace_back());
-                      });
-                    }},
-                   {"pullSecretFiles", file.Texts(artifacts.secret_files)},
-                   {"allowTag", file.Bool(artifacts.allow_tag)}});
+  return file.Map(node, {{"url", file.Text(artifacts.url)},
+                         {"pullSecret",
+                          [&](const YAML::Node& value) {
+                            std::string name;
+                            GPUHOST_TRY(file.Text(value, name));
+                            if (!name.empty()) artifacts.pull_secrets.push_back(name);
+                            return absl::OkStatus();
+                          }},
+                         {"pullSecrets",
+                          [&](const YAML::Node& value) {
+                            return file.List(value, [&](const YAML::Node& entry) {
+                              return file.Text(entry, artifacts.pull_secrets.emplace_back());
+                            });
+                          }},
+                         {"pullSecretFiles", file.Texts(artifacts.secret_files)},
+                         {"allowTag", file.Bool(artifacts.allow_tag)}});
 }
 
 absl::Status TakeClass(const File& file, const YAML::Node& node, Config& config) {
@@ -203,15 +201,14 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
   std::map<std::string, std::string> flavors;
   for (const char* name : {"auto", "plain", "k3s", "rke2", "k0s", "microk8s"}) flavors[name] = name;
   const Keys containerd = {
-      {"mode",
-       file.Word<Placement>(config.placement, {{"auto", Placement::kAuto}, {"off", Placement::kOff}})},
+      {"mode", file.Word<Placement>(config.placement,
+                                    {{"auto", Placement::kAuto}, {"off", Placement::kOff}})},
       {"flavor", file.Word(config.flavor, flavors)},
       {"restart",
        file.Word<Restart>(config.restart, {{"auto", Restart::kAuto}, {"never", Restart::kNever}})}};
-  const Keys cdi = {
-      {"mode", file.Word<CdiMode>(config.cdi, {{"auto", CdiMode::kAuto},
-                                              {"verify", CdiMode::kVerify},
-                                              {"off", CdiMode::kOff}})}};
+  const Keys cdi = {{"mode", file.Word<CdiMode>(config.cdi, {{"auto", CdiMode::kAuto},
+                                                             {"verify", CdiMode::kVerify},
+                                                             {"off", CdiMode::kOff}})}};
   const Keys registry = {{"ca", file.Text(config.registry_ca)},
                          {"plainHttp", file.Texts(config.plain_http)}};
   GPUHOST_TRY(file.Map(

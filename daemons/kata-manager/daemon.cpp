@@ -25,7 +25,7 @@ using service::Log;
 
 constexpr const char* kName = "kata-manager";
 constexpr Duration kRescan = std::chrono::minutes(1);
-constexpr Duration kFirstRetry = std::chrono::seconds(5);  // doubled until it is kRescan
+constexpr Duration kFirstRetry = std::chrono::seconds(5);     // doubled until it is kRescan
 constexpr Duration kSettle = std::chrono::milliseconds(500);  // uevents come in bursts
 constexpr const char* kWatched[] = {"/var/run/cdi", "/run/nvidia/gpuhost"};
 
@@ -58,10 +58,10 @@ bool Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration li
   const TimePoint deadline = clock.Now() + limit;
   while (true) {
     const Duration left = std::max(deadline - clock.Now(), Duration::zero());
-    const auto readable = service::WaitReadable(
-        {stop.fd(), ears.reload.fd(), ears.devices.fd(), ears.directories[0].fd(),
-         ears.directories[1].fd()},
-        left);
+    const auto readable =
+        service::WaitReadable({stop.fd(), ears.reload.fd(), ears.devices.fd(),
+                               ears.directories[0].fd(), ears.directories[1].fd()},
+                              left);
     if (readable[0]) return false;
     if (readable[1]) ears.reload.Drain();
     bool changed = readable[1] || left == Duration::zero();

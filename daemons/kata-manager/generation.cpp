@@ -80,7 +80,8 @@ absl::Status Build(HostFs& fs, const Recipe& recipe, const std::string& partial,
   GPUHOST_ASSIGN(const auto files, DigestsIn(fs, partial));
   const nlohmann::ordered_json json{
       {"identity", recipe.identity}, {"blobs", recipe.blobs}, {"files", files}};
-  GPUHOST_TRY(fs.WriteFileAtomic(fmt::format("{}/{}", partial, kRecord), json.dump(2) + "\n", 0644));
+  GPUHOST_TRY(
+      fs.WriteFileAtomic(fmt::format("{}/{}", partial, kRecord), json.dump(2) + "\n", 0644));
   return fs.Rename(partial, final_directory);
 }
 
@@ -96,8 +97,7 @@ std::string ConfigPath(const std::string& artifacts_dir, const std::string& name
 
 std::vector<Generation> Generations(const HostFs& fs, const std::string& class_directory) {
   std::vector<Generation> generations;
-  for (const std::string& name :
-       fs.List(class_directory).value_or(std::vector<std::string>())) {
+  for (const std::string& name : fs.List(class_directory).value_or(std::vector<std::string>())) {
     if (!NumberOf(name)) continue;
     auto generation = Read(fs, class_directory, name);
     if (generation.ok()) generations.push_back(*std::move(generation));
@@ -149,8 +149,8 @@ absl::StatusOr<std::string> StepBack(HostFs& fs, const std::string& class_direct
     return Error(absl::StatusCode::kNotFound, "{}: there is no generation before the current one",
                  class_directory);
   }
-  GPUHOST_TRY(fs.ReplaceLink(class_directory + "/current",
-                             fmt::format("{}{}", kPrefix, earlier->number)));
+  GPUHOST_TRY(
+      fs.ReplaceLink(class_directory + "/current", fmt::format("{}{}", kPrefix, earlier->number)));
   return current->identity;
 }
 

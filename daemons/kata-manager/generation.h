@@ -48,9 +48,9 @@ std::vector<Generation> Generations(const HostFs& fs, const std::string& class_d
 std::optional<Generation> Current(const HostFs& fs, const std::string& class_directory);
 
 // Makes the class run with this recipe: with a generation that is there already, or a new one,
-// which is complete on the disk before `current` points to it. With `distrust` the files of one that
-// is there are read, and one that is not as it was made is made anew. True when current has changed.
-// kDataLoss when the recipe has no configuration.toml.
+// which is complete on the disk before `current` points to it. With `distrust` the files of one
+// that is there are read, and one that is not as it was made is made anew. True when current has
+// changed. kDataLoss when the recipe has no configuration.toml.
 absl::StatusOr<bool> Establish(HostFs& fs, const std::string& class_directory, const Recipe& recipe,
                                bool distrust = false);
 

@@ -26,7 +26,8 @@ Put Bytes(std::string bytes) {
 }  // namespace
 
 absl::StatusOr<std::string> RenderOverride(
-    const std::string& vendor, const std::map<std::string, std::map<std::string, std::string>>& kata,
+    const std::string& vendor,
+    const std::map<std::string, std::map<std::string, std::string>>& kata,
     const std::vector<std::string>& files, const std::string& directory) {
   auto tables = kata;
   GPUHOST_ASSIGN(const Flat flat, Flatten("configuration.toml", vendor));

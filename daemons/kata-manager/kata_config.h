@@ -17,11 +17,12 @@ inline constexpr const char* kOverride = "config.d/50-gpuhost.toml";
 // kernel, an image or an initrd the file of that name in `directory`. kFailedPrecondition when the
 // vendor names a file that is not among `files`. `files` empty: those paths stay the vendor's.
 absl::StatusOr<std::string> RenderOverride(
-    const std::string& vendor, const std::map<std::string, std::map<std::string, std::string>>& kata,
+    const std::string& vendor,
+    const std::map<std::string, std::map<std::string, std::string>>& kata,
     const std::vector<std::string>& files, const std::string& directory);
 
-// A class that builds on an installed configuration: a copy of that, of what is in its config.d, and
-// our changes. kNotFound when there is no such file.
+// A class that builds on an installed configuration: a copy of that, of what is in its config.d,
+// and our changes. kNotFound when there is no such file.
 absl::StatusOr<Recipe> RecipeFromInstalled(const HostFs& fs, const RuntimeClass& entry);
 
 }  // namespace gpuhost::kata_manager

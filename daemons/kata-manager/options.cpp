@@ -95,10 +95,9 @@ Verbs AddVerbs(CLI::App& app, Options& options) {
   const auto add = [&app](const char* name, const char* description) {
     return app.add_subcommand(name, description);
   };
-  Verbs verbs = {
-      {add("run", "Keep everything as the configuration says; stay"), Verb::kRun},
-      {add("plan", "Print what apply would do; exit status 2 when it would do anything"),
-       Verb::kPlan}};
+  Verbs verbs = {{add("run", "Keep everything as the configuration says; stay"), Verb::kRun},
+                 {add("plan", "Print what apply would do; exit status 2 when it would do anything"),
+                  Verb::kPlan}};
   CLI::App* apply = add("apply", "Make everything as the configuration says, once");
   verbs.insert(verbs.end(),
                {{apply, Verb::kApply},
@@ -108,8 +107,9 @@ Verbs AddVerbs(CLI::App& app, Options& options) {
   verbs.insert(verbs.end(), {{pull, Verb::kPull},
                              {add("gc", "Remove artefacts that nothing needs"), Verb::kGc}});
   CLI::App* rollback =
-      add("rollback", "Point classes to their artefacts of before; without a name, take the last "
-                      "change of containerd's files back");
+      add("rollback",
+          "Point classes to their artefacts of before; without a name, take the last "
+          "change of containerd's files back");
   CLI::App* uninstall = add("uninstall", "Take back all that was done");
   verbs.insert(
       verbs.end(),

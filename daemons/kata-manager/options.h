@@ -27,9 +27,9 @@ struct Options {
   std::string artifacts_dir;  // where the configuration has none
   std::string pid_file;       // empty: none; of run
   bool load_modules = true;
-  std::optional<bool> cdi_enabled;  // empty: as the configuration says
-  std::string runtime;              // containerd, crio
-  std::string containerd_config;    // empty: where this kind of containerd has it
+  std::optional<bool> cdi_enabled;   // empty: as the configuration says
+  std::string runtime;               // containerd, crio
+  std::string containerd_config;     // empty: where this kind of containerd has it
   std::string containerd_directory;  // of that file on the host; empty: the same
   std::string containerd_socket;
   std::string crio_config;

@@ -36,19 +36,19 @@ Production::Production(const Options& options, int stop_fd)
       services_(SystemdServices("unix:path=" + host_.Resolve("/run/systemd/private"), stop_fd)),
       http_(stop_fd),
       secrets_(fs_, http_, options.kubeconfig, options.name_space),
-      fetcher_(fs_,
-               {.http = http_,
-                .clock = clock_,
-                .stopping =
-                    [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; },
-                .progress =
-                    [this](uint64_t arrived, uint64_t size) {
-                      if (clock_.Now() - told_ < kProgress && arrived < size) return;
-                      told_ = clock_.Now();
-                      service::Log(service::Level::kInfo, "pulling",
-                                   {{"MiB", arrived >> 20}, {"of", size >> 20}});
-                    }},
-               [this](const std::string& name) { return secrets_.Read(name); }) {}
+      fetcher_(
+          fs_,
+          {.http = http_,
+           .clock = clock_,
+           .stopping = [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; },
+           .progress =
+               [this](uint64_t arrived, uint64_t size) {
+                 if (clock_.Now() - told_ < kProgress && arrived < size) return;
+                 told_ = clock_.Now();
+                 service::Log(service::Level::kInfo, "pulling",
+                              {{"MiB", arrived >> 20}, {"of", size >> 20}});
+               }},
+          [this](const std::string& name) { return secrets_.Read(name); }) {}
 
 Deps Production::deps() {
   return {.fs = fs_,

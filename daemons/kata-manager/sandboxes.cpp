@@ -37,8 +37,8 @@ std::vector<std::string> Arguments(const HostFs& fs, const std::string& pid) {
 // What containerd was told to start for the sandbox.
 std::string BundleOf(const HostFs& fs, const std::string& id) {
   for (const char* state : kStates) {
-    const auto text = fs.Read(
-        fmt::format("{}/io.containerd.runtime.v2.task/k8s.io/{}/config.json", state, id));
+    const auto text =
+        fs.Read(fmt::format("{}/io.containerd.runtime.v2.task/k8s.io/{}/config.json", state, id));
     if (text.ok()) return *text;
   }
   return "";

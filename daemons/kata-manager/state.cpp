@@ -35,12 +35,9 @@ absl::StatusOr<State> ReadState(const HostFs& fs, const std::string& artifacts_d
 }
 
 absl::Status WriteState(HostFs& fs, const std::string& artifacts_dir, const State& state) {
-  const nlohmann::ordered_json json{{"schema", kSchema},
-                                    {"restart_due", state.restart_due},
-                                    {"changed", state.changed},
-                                    {"restarts", state.restarts},
-                                    {"refused", state.refused},
-                                    {"held", state.held}};
+  const nlohmann::ordered_json json{{"schema", kSchema},        {"restart_due", state.restart_due},
+                                    {"changed", state.changed}, {"restarts", state.restarts},
+                                    {"refused", state.refused}, {"held", state.held}};
   const std::string text = json.dump(2) + "\n", path = PathIn(artifacts_dir);
   if (fs.Read(path).value_or("") == text) return absl::OkStatus();
   if (state == State() && !fs.Exists(path)) return absl::OkStatus();

@@ -77,8 +77,8 @@ int Property(sd_bus* bus, const std::string& object, const char* interface, cons
 int Property(sd_bus* bus, const std::string& object, const char* interface, const char* name,
              std::string& value) {
   char* text = nullptr;
-  const int result = sd_bus_get_property_string(bus, kName, object.c_str(), interface, name,
-                                                nullptr, &text);
+  const int result =
+      sd_bus_get_property_string(bus, kName, object.c_str(), interface, name, nullptr, &text);
   if (result >= 0) value = text;
   std::free(text);
   return result;

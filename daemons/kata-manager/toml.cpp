@@ -52,7 +52,9 @@ size_t Offset(const std::string& text, const toml::source_position& at) {
     if (newline == std::string::npos) return text.size();
     offset = newline + 1;
   }
-  const auto is_tail = [&](size_t i) { return (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80; };
+  const auto is_tail = [&](size_t i) {
+    return (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80;
+  };
   for (toml::source_index column = 1; column < at.column && offset < text.size(); ++column) {
     ++offset;
     while (offset < text.size() && is_tail(offset)) ++offset;

@@ -45,7 +45,8 @@ int Tell(const Report& report) {
     if (outcome.status.ok()) continue;
     Log(Level::kError, "CDI file", {{"kind", outcome.kind}, {"error", outcome.status}});
   }
-  if (!report.runtime.due.ok()) Log(Level::kWarning, "restart due", {{"reason", report.runtime.due}});
+  if (!report.runtime.due.ok())
+    Log(Level::kWarning, "restart due", {{"reason", report.runtime.due}});
   return report.AllWell() ? service::kDone : service::kFailed;
 }
 
@@ -72,8 +73,9 @@ absl::Status RollBackClass(Deps& deps, const std::string& artifacts_dir, const s
 absl::Status RollBackRuntime(Deps& deps, const std::string& artifacts_dir) {
   GPUHOST_ASSIGN(const auto changes, ReadBackup(deps.fs, artifacts_dir));
   GPUHOST_TRY(TakeBack(deps.fs, changes));
-  Log(Level::kWarning, "containerd's files are as before; restart it to have it run so, and change "
-                       "the configuration before the next apply");
+  Log(Level::kWarning,
+      "containerd's files are as before; restart it to have it run so, and change "
+      "the configuration before the next apply");
   return absl::OkStatus();
 }
 
@@ -137,14 +139,13 @@ absl::StatusOr<std::string> DescribePlan(Deps& deps, const Options& options, con
 
 std::string DescribeStatus(Deps& deps, const Options& options, const Config& config) {
   const std::string artifacts_dir = ArtifactsDir(options, config);
-  std::string text = fmt::format("{:<24} {:<11} {:<14} {}\n", "CLASS", "GENERATION", "IDENTITY",
-                                 "SANDBOXES");
+  std::string text =
+      fmt::format("{:<24} {:<11} {:<14} {}\n", "CLASS", "GENERATION", "IDENTITY", "SANDBOXES");
   for (const RuntimeClass& entry : config.classes) {
     const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
-    text += fmt::format("{:<24} {:<11} {:<14} {}\n", entry.name,
-                        current ? std::to_string(current->number) : "-",
-                        current ? current->identity.substr(0, 12) : "-",
-                        SandboxesOf(deps.fs, {entry.name}).size());
+    text += fmt::format(
+        "{:<24} {:<11} {:<14} {}\n", entry.name, current ? std::to_string(current->number) : "-",
+        current ? current->identity.substr(0, 12) : "-", SandboxesOf(deps.fs, {entry.name}).size());
   }
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
     text += fmt::format("{}: {} devices, written by {}\n", outcome.kind, outcome.devices.size(),

@@ -12,9 +12,13 @@ ONLY_IN = {
     "libudev.h": ["libgpuhost/pci/monitor.cpp"],
     "CLI/CLI.hpp": ["daemons/*/options.cpp", "test/*/options.cpp"],
     "curl/curl.h": ["daemons/common/kube/curl_client.cpp"],
-    "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp"],
-    "httplib.h": ["test/apiserver/http_server.cpp", "daemons/common/service/http_endpoint.cpp"],
-    "toml++/toml.h": ["daemons/cc-manager/config.cpp"],
+    "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp", "daemons/kata-manager/config.cpp"],
+    "httplib.h": ["test/apiserver/http_server.cpp", "test/registry/scripted_registry.cpp",
+                  "daemons/common/service/http_endpoint.cpp"],
+    "toml++/toml.h": ["daemons/cc-manager/config.cpp", "daemons/kata-manager/toml.cpp"],
+    "systemd/sd-bus.h": ["daemons/kata-manager/systemd.cpp", "test/unit/kata-manager/systemd_test.cpp"],
+    "archive.h": ["daemons/kata-manager/artifacts/unpack.cpp", "test/unit/kata-manager/unpack_test.cpp"],
+    "openssl/evp.h": ["daemons/kata-manager/digest.cpp", "test/apiserver/certificate.h"],
     "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*"],
 }
 

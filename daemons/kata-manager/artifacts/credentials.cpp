@@ -29,8 +29,7 @@ std::string TextAt(const nlohmann::json& entry, const char* key) {
 
 absl::StatusOr<Login> LoginIn(const std::string& source, const std::string& key,
                               const nlohmann::json& entry) {
-  Login login{TextAt(entry, "username"), TextAt(entry, "password"),
-              TextAt(entry, "identitytoken")};
+  Login login{TextAt(entry, "username"), TextAt(entry, "password"), TextAt(entry, "identitytoken")};
   const std::string encoded = TextAt(entry, "auth");
   if (login.password.empty() && !encoded.empty()) {
     std::string decoded;
@@ -72,9 +71,8 @@ std::optional<Login> Credentials::Find(const std::string& host,
                                        const std::string& repository) const {
   const Entry* best = nullptr;
   for (const Entry& entry : entries_) {
-    const bool fits = entry.host == host &&
-                      (entry.path.empty() || repository == entry.path ||
-                       repository.starts_with(entry.path + "/"));
+    const bool fits = entry.host == host && (entry.path.empty() || repository == entry.path ||
+                                             repository.starts_with(entry.path + "/"));
     if (fits && (best == nullptr || entry.path.size() > best->path.size())) best = &entry;
   }
   return best == nullptr ? std::nullopt : std::optional(best->login);

@@ -103,10 +103,10 @@ absl::StatusOr<Recipe> Fetcher::MakeRecipe(const RuntimeClass& entry, const Stor
     const std::string blob = store.PathOf(layer.digest);
     recipe.blobs.push_back(layer.digest.substr(layer.digest.find(':') + 1));
     files.push_back(layer.title);
-    recipe.parts[layer.title] = layer.unpack ? Put([blob](HostFs& fs, const std::string& path) {
-      return Unpack(fs, blob, path);
-    })
-                                             : LinkTo(blob);
+    recipe.parts[layer.title] =
+        layer.unpack
+            ? Put([blob](HostFs& fs, const std::string& path) { return Unpack(fs, blob, path); })
+            : LinkTo(blob);
   }
   if (configuration->title != "configuration.toml") {
     recipe.parts["configuration.toml"] = [title = configuration->title](HostFs& fs,

@@ -34,7 +34,7 @@ class Fetcher {
     TimePoint at;
   };
   absl::StatusOr<std::optional<Login>> LoginFor(const ArtifactSource& source,
-                                                 const Reference& reference);
+                                                const Reference& reference);
   absl::StatusOr<std::string> ManifestBytes(Registry& registry, Store& store,
                                             const std::string& version);
   absl::Status FetchLayers(Registry& registry, Store& store, const Manifest& manifest);
@@ -46,7 +46,7 @@ class Fetcher {
   RegistryDeps deps_;
   const ReadSecret read_secret_;
   const FindSpace find_space_;
-  std::map<std::string, Store> stores_;    // by directory
+  std::map<std::string, Store> stores_;   // by directory
   std::map<std::string, Looked> looked_;  // by reference with a tag
 };
 

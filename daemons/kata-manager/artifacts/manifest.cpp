@@ -113,8 +113,8 @@ absl::StatusOr<std::optional<std::string>> ChooseFromIndex(const std::string& te
   for (const json& entry : *manifests) {
     const json platform = entry.is_object() ? entry.value("platform", json::object()) : json();
     const std::string digest = TextAt(entry, "digest");
-    const bool fits = TextAt(platform, "os") == "linux" &&
-                      TextAt(platform, "architecture") == architecture;
+    const bool fits =
+        TextAt(platform, "os") == "linux" && TextAt(platform, "architecture") == architecture;
     if (fits && IsDigest(digest)) fitting.insert(digest);
   }
   if (fitting.size() == 1) return std::optional(*fitting.begin());

@@ -37,7 +37,8 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& json);
 absl::StatusOr<std::optional<std::string>> ChooseFromIndex(const std::string& json,
                                                            const std::string& architecture);
 
-// OK for a relative path of up to 255 bytes without "..", hidden tricks and the names that are ours.
+// OK for a relative path of up to 255 bytes without "..", hidden tricks and the names that are
+// ours.
 absl::Status CheckTitle(const std::string& title);
 
 }  // namespace gpuhost::kata_manager::artifacts

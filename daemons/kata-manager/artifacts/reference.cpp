@@ -28,8 +28,8 @@ absl::StatusOr<Reference> ParseReference(const std::string& text) {
   const size_t slash = text.find('/');
   if (slash == std::string::npos) return Refuse(text, "there is no / in it");
   Reference reference{.host = text.substr(0, slash), .repository = {}, .tag = {}, .digest = {}};
-  const bool is_host = reference.host.find_first_of(".:") != std::string::npos ||
-                       reference.host == "localhost";
+  const bool is_host =
+      reference.host.find_first_of(".:") != std::string::npos || reference.host == "localhost";
   if (!is_host || !Matches(reference.host, R"([A-Za-z0-9.-]+(:[0-9]{1,5})?)")) {
     return Refuse(text, "it does not begin with a registry's name");
   }
@@ -47,7 +47,8 @@ absl::StatusOr<Reference> ParseReference(const std::string& text) {
     }
   }
   reference.repository = rest;
-  const char* component = "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*";
+  const char* component =
+      "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*";
   if (!Matches(rest, component)) return Refuse(text, "its repository's name is none");
   if (reference.Version().empty()) return Refuse(text, "it has neither digest nor tag");
   return reference;

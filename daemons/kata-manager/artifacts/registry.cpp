@@ -34,7 +34,8 @@ absl::Status StatusOf(int code, const std::string& what) {
   switch (code) {
     case 401:
       return Error(absl::StatusCode::kUnauthenticated,
-                   "{}: the registry does not accept the login, or wants one; see pullSecret", what);
+                   "{}: the registry does not accept the login, or wants one; see pullSecret",
+                   what);
     case 403:
       return Error(absl::StatusCode::kPermissionDenied, "{}: this login may not have it", what);
     case 404:
@@ -69,7 +70,8 @@ bool Registry::IsPlain(const std::string& server) const {
   return std::ranges::find(settings_.plain_http, host) != settings_.plain_http.end();
 }
 
-absl::StatusOr<Registry::Url> Registry::Resolve(const Url& base, const std::string& location) const {
+absl::StatusOr<Registry::Url> Registry::Resolve(const Url& base,
+                                                const std::string& location) const {
   if (location.starts_with('/') && !location.starts_with("//")) return Url{base.server, location};
   const size_t scheme = location.find("://");
   const size_t path = location.find('/', scheme == std::string::npos ? 0 : scheme + 3);
@@ -80,9 +82,10 @@ absl::StatusOr<Registry::Url> Registry::Resolve(const Url& base, const std::stri
   const Url url{location.substr(0, path), location.substr(path)};
   const bool secure = url.server.starts_with("https://");
   if (!secure && !(url.server.starts_with("http://") && IsPlain(url.server))) {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "{} leads to {} without TLS; list that host under registry.plainHttp if it must be",
-                 base.server, url.server);
+    return Error(
+        absl::StatusCode::kFailedPrecondition,
+        "{} leads to {} without TLS; list that host under registry.plainHttp if it must be",
+        base.server, url.server);
   }
   return url;
 }
@@ -99,18 +102,17 @@ absl::StatusOr<kube::Response> Registry::SendOnce(const Url& first, kube::Reques
     if (url.server == first.server && !authorization_.empty()) {
       request.headers.push_back("Authorization: " + authorization_);
     }
-    GPUHOST_ASSIGN(kube::Response response,
-                   deps_.http.Stream({.server = url.server, .ca_pem = settings_.ca_pem}, request,
-                                     sink));
+    GPUHOST_ASSIGN(
+        kube::Response response,
+        deps_.http.Stream({.server = url.server, .ca_pem = settings_.ca_pem}, request, sink));
     if (!IsRedirect(response.code)) return response;
     GPUHOST_ASSIGN(url, Resolve(url, HeaderOf(response, "location")));
   }
-  return Error(absl::StatusCode::kDataLoss, "{}{}: it leads from one place to the next", first.server,
-               first.path);
+  return Error(absl::StatusCode::kDataLoss, "{}{}: it leads from one place to the next",
+               first.server, first.path);
 }
 
-absl::StatusOr<kube::Response> Registry::Send(const std::string& path,
-                                              const kube::Request& request,
+absl::StatusOr<kube::Response> Registry::Send(const std::string& path, const kube::Request& request,
                                               const kube::BodySink& sink) {
   const std::string host = "://" + reference_.host;
   const Url url{(IsPlain(host) ? "http" : "https") + host,
@@ -168,9 +170,8 @@ absl::StatusOr<std::string> Registry::FetchToken(const std::optional<Login>& log
                                 BasicAuthorization(login->user, login->password));
     }
   }
-  GPUHOST_ASSIGN(
-      const kube::Response response,
-      deps_.http.Send({.server = url.server, .ca_pem = settings_.ca_pem}, request));
+  GPUHOST_ASSIGN(const kube::Response response,
+                 deps_.http.Send({.server = url.server, .ca_pem = settings_.ca_pem}, request));
   asked_pause_ = response.retry_after;
   if (response.code != 200) return StatusOf(response.code, "a token from " + url.server);
   const auto json = nlohmann::json::parse(response.body, nullptr, false);
@@ -253,7 +254,8 @@ absl::Status Registry::FetchBlob(const std::string& digest, uint64_t size, Store
     if (status.ok()) {
       status = store.Finish(digest, std::move(partial));
       if (status.ok() || !resumed || !absl::IsDataLoss(status)) return status;
-      resumed = false;  // the part of an earlier try may have been bad: once more, from its beginning
+      resumed =
+          false;  // the part of an earlier try may have been bad: once more, from its beginning
       continue;
     }
     if (absl::IsDataLoss(status) || absl::IsResourceExhausted(status)) store.Discard(digest);

@@ -43,8 +43,7 @@ struct RegistrySettings {
 //   kCancelled         this process is to end
 class Registry {
  public:
-  Registry(RegistryDeps deps, Reference reference, FindLogin find_login,
-           RegistrySettings settings)
+  Registry(RegistryDeps deps, Reference reference, FindLogin find_login, RegistrySettings settings)
       : deps_(std::move(deps)),
         reference_(std::move(reference)),
         find_login_(std::move(find_login)),

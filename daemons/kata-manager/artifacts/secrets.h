@@ -14,8 +14,7 @@ namespace gpuhost::kata_manager::artifacts {
 class Secrets {
  public:
   // `name_space` empty: that of this pod. `own` must outlive it.
-  Secrets(const HostFs& own, kube::HttpClient& http, std::string kubeconfig,
-          std::string name_space)
+  Secrets(const HostFs& own, kube::HttpClient& http, std::string kubeconfig, std::string name_space)
       : own_(own),
         http_(http),
         kubeconfig_(std::move(kubeconfig)),

@@ -23,7 +23,8 @@ double MiB(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 absl::StatusOr<Space> SpaceOf(const std::string& path) {
   struct statvfs disk {};
-  if (::statvfs(path.c_str(), &disk) != 0) return ErrnoStatus(errno, "ask for the space of " + path);
+  if (::statvfs(path.c_str(), &disk) != 0)
+    return ErrnoStatus(errno, "ask for the space of " + path);
   return Space{disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize};
 }
 
@@ -83,8 +84,8 @@ absl::StatusOr<Partial> Store::Begin(const std::string& digest, uint64_t size) {
   partial.path_ = PartialOf(digest);
   partial.wanted_size_ = size;
   GPUHOST_TRY(fs_.MakeDirectories(directory_ + "/partial"));
-  partial.fd_ = UniqueFd(::open(fs_.Resolve(partial.path_).c_str(),
-                                O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  partial.fd_ = UniqueFd(
+      ::open(fs_.Resolve(partial.path_).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!partial.fd_) return ErrnoStatus(errno, "open " + partial.path_);
   partial.digest_ = std::make_unique<Sha256>();
   std::vector<char> buffer(1 << 18);
@@ -104,10 +105,11 @@ absl::Status Store::Finish(const std::string& digest, Partial partial) {
   const std::string hex = partial.digest_->Hex();
   if (partial.size_ != partial.wanted_size_ || hex != HexOf(digest)) {
     Discard(digest);
-    return Error(absl::StatusCode::kDataLoss,
-                 "{} bytes with SHA-256 {} have come for {} of {} bytes; the registry, or something "
-                 "on the way, is at fault",
-                 partial.size_, hex, digest, partial.wanted_size_);
+    return Error(
+        absl::StatusCode::kDataLoss,
+        "{} bytes with SHA-256 {} have come for {} of {} bytes; the registry, or something "
+        "on the way, is at fault",
+        partial.size_, hex, digest, partial.wanted_size_);
   }
   if (::fchmod(partial.fd_.get(), 0444) != 0 || ::fsync(partial.fd_.get()) != 0) {
     return ErrnoStatus(errno, "finish " + partial.path_);

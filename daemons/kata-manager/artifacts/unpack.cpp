@@ -115,9 +115,9 @@ absl::Status Unpack(HostFs& fs, const std::string& path, const std::string& dire
     return Broken(path, reader.get());
   }
   const Writer writer(archive_write_disk_new());
-  archive_write_disk_set_options(
-      writer.get(), ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
-                        ARCHIVE_EXTRACT_NO_OVERWRITE | ARCHIVE_EXTRACT_UNLINK);
+  archive_write_disk_set_options(writer.get(), ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+                                                   ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+                                                   ARCHIVE_EXTRACT_NO_OVERWRITE);
   uint64_t left = limits.bytes, entries = 0;
   while (true) {
     archive_entry* entry = nullptr;
@@ -135,15 +135,15 @@ absl::Status Unpack(HostFs& fs, const std::string& path, const std::string& dire
     archive_entry_set_pathname(entry, (below + name).c_str());
     if (!hard.empty()) archive_entry_set_hardlink(entry, (below + Plain(hard)).c_str());
     const bool runs = (archive_entry_perm(entry) & 0111) != 0;
-    archive_entry_set_perm(entry,
-                           archive_entry_filetype(entry) == AE_IFDIR || runs ? 0755 : 0644);
+    archive_entry_set_perm(entry, archive_entry_filetype(entry) == AE_IFDIR || runs ? 0755 : 0644);
     if (archive_write_header(writer.get(), entry) != ARCHIVE_OK) return Broken(path, writer.get());
     GPUHOST_TRY(CopyData(reader.get(), writer.get(), path, left));
     if (archive_write_finish_entry(writer.get()) != ARCHIVE_OK) return Broken(path, writer.get());
   }
   if (archive_write_close(writer.get()) != ARCHIVE_OK) return Broken(path, writer.get());
   GPUHOST_ASSIGN(const UniqueFd on_disk, fs.Open(directory, O_RDONLY | O_DIRECTORY));
-  if (::syncfs(on_disk.get()) != 0) return ErrnoStatus(errno, "write " + directory + " to the disk");
+  if (::syncfs(on_disk.get()) != 0)
+    return ErrnoStatus(errno, "write " + directory + " to the disk");
   return absl::OkStatus();
 }
 

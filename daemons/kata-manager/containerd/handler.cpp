@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::string_view kHandlers = ".containerd.runtimes.";
 constexpr std::string_view kImages = "io.containerd.cri.v1.images";
-constexpr std::string_view kPlatforms = "plugins.\"io.containerd.cri.v1.images\".runtime_platforms.";
+constexpr std::string_view kPlatforms =
+    "plugins.\"io.containerd.cri.v1.images\".runtime_platforms.";
 
 // The name in a key of a handler's table; empty when it is another key.
 std::string NameIn(const std::string& key, std::string_view prefix) {
@@ -21,9 +22,7 @@ std::string NameIn(const std::string& key, std::string_view prefix) {
   return rest.substr(0, rest.find_first_of(".["));
 }
 
-bool IsNoise(const std::string& key) {
-  return key.starts_with("imports") || key == "version";
-}
+bool IsNoise(const std::string& key) { return key.starts_with("imports") || key == "version"; }
 
 // What `dump` says at `key`; "nothing" for a message.
 std::string Said(const Flat& dump, const std::string& key) {
@@ -65,8 +64,8 @@ std::string RenderHandlers(const std::vector<Handler>& handlers, const std::stri
       text += fmt::format("{} = {}\n", TomlKey(key), value);
     }
     if (!handler.snapshotter.empty() && plugin == "io.containerd.cri.v1.runtime") {
-      text += fmt::format("[plugins.{}.runtime_platforms.{}]\nsnapshotter = {}\n",
-                          TomlKey(kImages), TomlKey(handler.name), TomlText(handler.snapshotter));
+      text += fmt::format("[plugins.{}.runtime_platforms.{}]\nsnapshotter = {}\n", TomlKey(kImages),
+                          TomlKey(handler.name), TomlText(handler.snapshotter));
     }
   }
   return text;
@@ -87,7 +86,8 @@ absl::Status CheckEffect(const Flat& before, const Flat& after,
                          const std::vector<std::string>& ours) {
   GPUHOST_ASSIGN(const std::string prefix, HandlersIn(after));
   constexpr std::string_view kAny = "x";
-  GPUHOST_ASSIGN(const Flat wanted, Flatten("handlers", RenderHandlers(handlers, std::string(kAny))));
+  GPUHOST_ASSIGN(const Flat wanted,
+                 Flatten("handlers", RenderHandlers(handlers, std::string(kAny))));
   const std::string own = fmt::format("plugins.{}{}", kAny, kHandlers);
   for (const auto& [key, value] : wanted) {
     const std::string there = prefix + key.substr(own.size());

@@ -20,15 +20,15 @@ Location Plain() {
 // template says so; which one depends on the schema of the file.
 Location Rancher(const HostFs& fs, const std::string& name) {
   const std::string base = fmt::format("/var/lib/rancher/{}/agent/etc/containerd", name);
-  const bool v3 = fs.Read(base + "/config.toml").value_or("").find("config-v3.toml.d") !=
-                  std::string::npos;
-  Location location{.flavor = name,
-                    .main = base + "/config.toml",
-                    .editable = false,
-                    .file = fmt::format("{}/{}/{}", base, v3 ? "config-v3.toml.d" : "config.toml.d",
-                                        kFileName),
-                    .restart_is_safe = false,
-                    .socket = "/run/k3s/containerd/containerd.sock"};
+  const bool v3 =
+      fs.Read(base + "/config.toml").value_or("").find("config-v3.toml.d") != std::string::npos;
+  Location location{
+      .flavor = name,
+      .main = base + "/config.toml",
+      .editable = false,
+      .file = fmt::format("{}/{}/{}", base, v3 ? "config-v3.toml.d" : "config.toml.d", kFileName),
+      .restart_is_safe = false,
+      .socket = "/run/k3s/containerd/containerd.sock"};
   if (name == "k3s") {
     location.units = {"k3s.service", "k3s-agent.service"};
     location.programs = {"/var/lib/rancher/k3s/data/current/bin/containerd"};

@@ -88,9 +88,8 @@ std::optional<std::string> After(const Plan& plan, const std::string& path,
 absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
                                     const std::string& host_root) {
   const bool is_elsewhere = host_root != "/" && !host_root.empty();
-  const auto found = std::ranges::find_if(where.programs, [&](const std::string& path) {
-    return host.Exists(path);
-  });
+  const auto found = std::ranges::find_if(
+      where.programs, [&](const std::string& path) { return host.Exists(path); });
   if (found == where.programs.end()) {
     return Error(absl::StatusCode::kNotFound, "no containerd at {}; is it installed?",
                  fmt::join(where.programs, ", "));
@@ -105,7 +104,9 @@ absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
     return OutputOf(kLimit, command);
   };
   return Program{[run] { return run({"--version"}); },
-                 [run](const std::string& main) { return run({"-c", main, "config", "dump"}); }};
+                 [run](const std::string& main) {
+                   return run({"-c", main, "config", "dump"});
+                 }};
 }
 
 absl::StatusOr<Flat> DumpNow(HostFs& fs, const Program& program, const Observed& observed,

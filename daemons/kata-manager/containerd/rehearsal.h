@@ -24,9 +24,9 @@ absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
 absl::StatusOr<Flat> DumpNow(HostFs& fs, const Program& program, const Observed& observed,
                              const std::string& scratch);
 
-// Has containerd read what the plan would make of its files, from copies in `scratch`, and compares.
-// Whether it would run with other settings after a restart; errors are those of CheckEffect, and
-// what containerd says about files that it does not take.
+// Has containerd read what the plan would make of its files, from copies in `scratch`, and
+// compares. Whether it would run with other settings after a restart; errors are those of
+// CheckEffect, and what containerd says about files that it does not take.
 absl::StatusOr<bool> Rehearse(HostFs& fs, const Program& program, const Observed& observed,
                               const Plan& plan, const std::string& scratch);
 

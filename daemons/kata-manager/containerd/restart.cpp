@@ -17,7 +17,8 @@ constexpr int64_t kPerDay = 3;
 
 absl::Status CheckBudget(const State& state, int64_t now) {
   const auto within = [&](int64_t seconds) {
-    return std::ranges::count_if(state.restarts, [&](int64_t then) { return then > now - seconds; });
+    return std::ranges::count_if(state.restarts,
+                                 [&](int64_t then) { return then > now - seconds; });
   };
   if (within(kPause) == 0 && within(kDay) < kPerDay) return absl::OkStatus();
   return Error(absl::StatusCode::kResourceExhausted,
@@ -54,11 +55,10 @@ Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy,
 
 absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit) {
   GPUHOST_TRY(deps.services.Restart(unit, kJobLimit));
-  GPUHOST_TRY(Annotate(PollUntil(deps.clock, kSocketLimit, kInterval,
-                                 [&]() -> absl::StatusOr<bool> {
-                                   return deps.answers(where.socket);
-                                 }),
-                       fmt::format("{} does not answer after its restart", where.socket)));
+  GPUHOST_TRY(
+      Annotate(PollUntil(deps.clock, kSocketLimit, kInterval,
+                         [&]() -> absl::StatusOr<bool> { return deps.answers(where.socket); }),
+               fmt::format("{} does not answer after its restart", where.socket)));
   GPUHOST_ASSIGN(const Unit first, deps.services.Look(unit));
   const TimePoint end = deps.clock.Now() + kQuiet;
   while (deps.clock.Now() < end) {

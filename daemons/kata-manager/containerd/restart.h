@@ -14,13 +14,13 @@ namespace gpuhost::kata_manager::containerd {
 struct RestartDeps {
   Services& services;
   Clock& clock;
-  std::function<int64_t()> now;                          // seconds since 1970
+  std::function<int64_t()> now;                            // seconds since 1970
   std::function<bool(const std::string& socket)> answers;  // somebody accepts connections there
 };
 
 // What may be restarted now.
 struct Permission {
-  std::string unit;    // empty: containerd does not run, and reads its files when it starts
+  std::string unit;     // empty: containerd does not run, and reads its files when it starts
   absl::Status status;  // OK, or why it must not be; the text says what to do
 };
 

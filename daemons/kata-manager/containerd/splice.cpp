@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "daemons/kata-manager/toml.h"
 #include "daemons/kata-manager/names.h"
+#include "daemons/kata-manager/toml.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -144,8 +144,7 @@ absl::StatusOr<std::string> WithoutImport(const std::string& name, const std::st
     return Checked(name, Erased(text, {at - std::min(at, before), at + line.size()}), wanted);
   }
   const auto found = std::ranges::find(main.imports, path, &Import::value);
-  const auto span =
-      ElementAndComma(text, main, static_cast<size_t>(found - main.imports.begin()));
+  const auto span = ElementAndComma(text, main, static_cast<size_t>(found - main.imports.begin()));
   if (!span) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  "{}: there are comments around the import of {}; take it out by hand", name, path);

@@ -23,7 +23,7 @@ class Node {
     root.File("/dev/vfio/" + std::to_string(group), "");
     if (cdev < 0) return;
     const std::string name = "vfio" + std::to_string(cdev);
-    root.Directory("/sys/bus/pci/devices/" + bdf + "/vfio-dev/" + name);
+    root.File("/sys/bus/pci/devices/" + bdf + "/vfio-dev/" + name + "/dev", "240:0\n");
     root.File("/dev/vfio/devices/" + name, "");
     root.File("/dev/iommu", "");
   }
@@ -47,11 +47,9 @@ TEST_CASE("with iommufd: number, vfioN, and the group's number where it means no
   node.Add("0000:41:00.0", 1, 0);
   node.Add("0000:42:00.0", 17, 1);
   const std::string first = "/dev/vfio/devices/vfio0", second = "/dev/vfio/devices/vfio1";
-  CHECK(node.Names() == std::map<std::string, std::string>{{"0", first},
-                                                           {"vfio0", first},
-                                                           {"1", second},
-                                                           {"vfio1", second},
-                                                           {"17", second}});
+  CHECK(node.Names() ==
+        std::map<std::string, std::string>{
+            {"0", first}, {"vfio0", first}, {"1", second}, {"vfio1", second}, {"17", second}});
 }
 
 TEST_CASE("two functions in one group have no common name") {
@@ -114,8 +112,9 @@ containerEdits: {}
 TEST_CASE("what somebody else writes is looked at only") {
   Node node;
   node.Add("0000:41:00.0", 9, 3);
-  const std::string theirs = "---\ncdiVersion: 0.5.0\nkind: nvidia.com/pgpu\ndevices:\n- name: \"3\"\n"
-                             "  containerEdits:\n    deviceNodes:\n    - path: /dev/vfio/devices/vfio3\n";
+  const std::string theirs =
+      "---\ncdiVersion: 0.5.0\nkind: nvidia.com/pgpu\ndevices:\n- name: \"3\"\n"
+      "  containerEdits:\n    deviceNodes:\n    - path: /dev/vfio/devices/vfio3\n";
   node.root.File(kGpus, theirs);
   auto outcome = LookAfterCdi(node.kernel, CdiMode::kAuto)[0];
   CHECK(outcome.owner == "somebody else");

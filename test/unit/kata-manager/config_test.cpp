@@ -53,13 +53,15 @@ runtimeClasses:
 
 TEST_CASE("what is wrong is named with its place") {
   CHECK_THAT(ErrorOf("runtimeClasses:\n- nam: x\n"), Catch::StartsWith("f:2:3: 'nam' is unknown"));
-  CHECK_THAT(ErrorOf("runtimeclasses: []\n"), Catch::StartsWith("f:1:1: 'runtimeclasses' is unknown"));
+  CHECK_THAT(ErrorOf("runtimeclasses: []\n"),
+             Catch::StartsWith("f:1:1: 'runtimeclasses' is unknown"));
   CHECK_THAT(ErrorOf("cdi: {mode: mine}\n"),
-             Catch::StartsWith("f:1:12: one of auto, off, verify is wanted"));
+             Catch::StartsWith("f:1:13: one of auto, off, verify is wanted"));
   CHECK_THAT(ErrorOf("cdi: {}\ncdi: {}\n"), Catch::StartsWith("f:2:1: 'cdi' is there twice"));
   CHECK_THAT(ErrorOf("runtimeClasses: {a: b}\n"), Catch::StartsWith("f:1:17: a list is wanted"));
   CHECK_THAT(ErrorOf("runtimeClasses: [\n"), Catch::StartsWith("f:2:1: "));
-  CHECK_THAT(ErrorOf("runtimeClasses:\n- name: x\n"), Catch::Contains("artifacts.url or configPath"));
+  CHECK_THAT(ErrorOf("runtimeClasses:\n- name: x\n"),
+             Catch::Contains("artifacts.url or configPath"));
   CHECK_THAT(ErrorOf("runtimeClasses:\n- {name: x, configPath: a}\n"), Catch::Contains("absolute"));
   CHECK_THAT(ErrorOf("artifactsDir: tmp\n"), Catch::Contains("absolute"));
   const std::string one = "- {name: x, configPath: /a}\n";
@@ -69,7 +71,8 @@ TEST_CASE("what is wrong is named with its place") {
 }
 
 TEST_CASE("names of handlers that are not ours to take, or no names") {
-  for (const char* name : {"runc", "nvidia", "nvidia-cdi", "", "-a", "a-", "A", "a/b", "..", "a_b"}) {
+  for (const char* name :
+       {"runc", "nvidia", "nvidia-cdi", "", "-a", "a-", "A", "a/b", "..", "a_b"}) {
     CAPTURE(name);
     CHECK_FALSE(CheckHandlerName(name).ok());
   }

@@ -77,7 +77,8 @@ void ForEach(const std::function<void(KataNode&, const Main&)>& check) {
 
 }  // namespace
 
-TEST_CASE("the handler is there, everything else is as before, and taking it away restores the file") {
+TEST_CASE(
+    "the handler is there, everything else is as before, and taking it away restores the file") {
   for (const std::string& program : RealContainerds()) std::printf("with %s\n", program.c_str());
   ForEach([](KataNode& node, const Main& main) {
     const Flat before = *node.Dump();
@@ -174,7 +175,8 @@ TEST_CASE("a class more, a class less") {
     INFO(one.Trouble());
     REQUIRE(one.AllWell());
     CHECK(one.runtime.restarted);
-    const std::string all = node.Content(kMain) + (node.root.Exists(kOwn) ? node.Content(kOwn) : "");
+    const std::string all =
+        node.Content(kMain) + (node.root.Exists(kOwn) ? node.Content(kOwn) : "");
     CHECK_THAT(all, Catch::Contains("kata-x"));
     CHECK_THAT(all, !Catch::Contains("kata-y"));
   });

@@ -35,7 +35,9 @@ struct Node {
   fake::TempRoot root;
   fake::FakeKernel kernel{root};
 
-  void Make(const std::string& identity) { REQUIRE(Establish(kernel, kClass, Simple(identity)).ok()); }
+  void Make(const std::string& identity) {
+    REQUIRE(Establish(kernel, kClass, Simple(identity)).ok());
+  }
   std::vector<int> Numbers() {
     std::vector<int> numbers;
     for (const Generation& generation : Generations(kernel, kClass)) {
@@ -54,7 +56,8 @@ TEST_CASE("a generation is made once, and current moves to it") {
   CHECK_FALSE(*Establish(node.kernel, kClass, Simple("a")));
   CHECK(*Establish(node.kernel, kClass, Simple("b")));
   CHECK(node.Now() == "b");
-  CHECK(node.root.Content(kClass + "/gen-2/config.d/50-gpuhost.toml") == "# " + kClass + "/gen-2\n");
+  CHECK(node.root.Content(kClass + "/gen-2/config.d/50-gpuhost.toml") ==
+        "# " + kClass + "/gen-2\n");
   CHECK(*Establish(node.kernel, kClass, Simple("a")));  // there still
   CHECK(node.Now() == "a");
   CHECK(node.Numbers() == std::vector{1, 2});
@@ -133,11 +136,13 @@ TEST_CASE("sandboxes are told apart by what containerd wrote down") {
   Node node;
   const auto shim = [&](const std::string& pid, const std::string& id, const std::string& bundle) {
     using namespace std::string_literals;
-    node.root.File("/proc/" + pid + "/cmdline",
-                   "/opt/kata/bin/containerd-shim-kata-v2\0-namespace\0k8s.io\0-id\0"s + id + "\0"s);
+    node.root.File(
+        "/proc/" + pid + "/cmdline",
+        "/opt/kata/bin/containerd-shim-kata-v2\0-namespace\0k8s.io\0-id\0"s + id + "\0"s);
     if (!bundle.empty()) {
-      node.root.File("/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + id + "/config.json",
-                     "{\"annotations\":{\"io.containerd.cri.runtime-handler\":\"" + bundle + "\"}}");
+      node.root.File(
+          "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + id + "/config.json",
+          "{\"annotations\":{\"io.containerd.cri.runtime-handler\":\"" + bundle + "\"}}");
     }
   };
   shim("10", "one", "kata-x");

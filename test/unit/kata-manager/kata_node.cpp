@@ -30,8 +30,9 @@ std::vector<std::string> RealContainerds() {
   if (fs::exists("/usr/bin/containerd")) programs.push_back("/usr/bin/containerd");
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  const fs::path built = (cache != nullptr ? fs::path(cache) : fs::path(home ? home : "/root") / ".cache") /
-                         "gpuhost/kubernetes";
+  const fs::path built =
+      (cache != nullptr ? fs::path(cache) : fs::path(home ? home : "/root") / ".cache") /
+      "gpuhost/kubernetes";
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(built, ignored)) {
     const bool is_containerd = entry.path().filename().string().starts_with("containerd-");
@@ -98,9 +99,10 @@ Deps KataNode::deps() {
               },
           .restart = {services, clock, [this] { return services.now; },
                       [this](const std::string&) { return socket_answers; }},
-          .find_program = [this, dump](const containerd::Location&) {
-            return containerd::Program{[this] { return Run(program, {"--version"}); }, dump};
-          },
+          .find_program =
+              [this, dump](const containerd::Location&) {
+                return containerd::Program{[this] { return Run(program, {"--version"}); }, dump};
+              },
           .fetch = [](const RuntimeClass&, const Config&) -> absl::StatusOr<Recipe> {
             return absl::UnavailableError("no registry here");
           }};

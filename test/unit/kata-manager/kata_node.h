@@ -54,10 +54,11 @@ class KataNode {
 
 inline constexpr const char* kMain = "/etc/containerd/config.toml";
 inline constexpr const char* kOwn = "/etc/containerd/conf.d/gpuhost-kata.toml";
-inline constexpr const char* kVendor = "/opt/kata/share/defaults/kata-containers/configuration.toml";
+inline constexpr const char* kVendor =
+    "/opt/kata/share/defaults/kata-containers/configuration.toml";
 
 // One class on the installed Kata.
-inline const std::string kOneClass = std::string("runtimeClasses:\n- name: kata-x\n  configPath: ") +
-                                     kVendor + "\n";
+inline const std::string kOneClass =
+    std::string("runtimeClasses:\n- name: kata-x\n  configPath: ") + kVendor + "\n";
 
 }  // namespace gpuhost::kata_manager

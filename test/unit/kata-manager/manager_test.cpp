@@ -61,8 +61,8 @@ TEST_CASE("plan tells everything and changes nothing") {
 TEST_CASE("a class that cannot be had does not keep the others") {
   KataNode node;
   node.root.File(kMain, "version = 2\n");
-  const Report report = node.Apply(
-      kOneClass + "- {name: kata-y, artifacts: {url: 'r.io/x@sha256:" + std::string(64, '0') + "'}}\n");
+  const Report report = node.Apply(kOneClass + "- {name: kata-y, artifacts: {url: 'r.io/x@sha256:" +
+                                   std::string(64, '0') + "'}}\n");
   CHECK_THAT(report.Trouble(), Catch::Contains("class kata-y: no registry here"));
   CHECK(report.runtime.restarted);
   CHECK_THAT(node.Content(kMain), Catch::Contains("kata-x") && !Catch::Contains("kata-y"));
@@ -142,7 +142,8 @@ TEST_CASE("where Kubernetes brings its containerd along") {
   root.File("/etc/k0s/containerd.toml", "");
   CHECK(Locate(fs, {})->file == "/etc/k0s/containerd.d/gpuhost-kata.toml");
   const std::string k3s = "/var/lib/rancher/k3s/agent/etc/containerd";
-  root.File(k3s + "/config.toml", "version = 3\nimports = [\"" + k3s + "/config-v3.toml.d/*.toml\"]\n");
+  root.File(k3s + "/config.toml",
+            "version = 3\nimports = [\"" + k3s + "/config-v3.toml.d/*.toml\"]\n");
   CHECK(Locate(fs, {})->file == k3s + "/config-v3.toml.d/gpuhost-kata.toml");
   CHECK_FALSE(Locate(fs, {})->restart_is_safe);
   CHECK(Locate(fs, {.flavor = "microk8s"})->main ==

@@ -87,7 +87,8 @@ TEST_CASE("a change that containerd does not survive is taken back, and not trie
   CHECK(node.Apply(kOneClass).AllWell());
 }
 
-TEST_CASE("stopped while containerd restarts, nothing is taken back, and the next process goes on") {
+TEST_CASE(
+    "stopped while containerd restarts, nothing is taken back, and the next process goes on") {
   Node node;
   node.services.answers = {absl::CancelledError("about to end")};
   CHECK_FALSE(node.Apply(kOneClass).AllWell());

@@ -26,7 +26,8 @@ const std::vector<std::string> kMains = {
     "version = 2\nimports = []\n",
     "version = 2\nimports = [ # none yet, [really]\n]\n",
     "imports = [\"/etc/a.toml\"]\nversion = 2\n",
-    "version = 2\nimports = [\n  \"/etc/\u00e4\u00f6.toml\", # \u00fc, ]\n  \"b.toml\", \n]\n[grpc]\n  uid = 0\n",
+    "version = 2\nimports = [\n  \"/etc/\u00e4\u00f6.toml\", # \u00fc, ]\n  \"b.toml\", "
+    "\n]\n[grpc]\n  uid = 0\n",
     "\"\u00e9\" = 1\nversion = 3\nimports = ['a', 'b',]\n[plugins.\"x\"]\na = [[1, 2], []]\n",
     "root = \"/x\"\n[debug]\nlevel = \"info\"",
 };
@@ -71,8 +72,9 @@ TEST_CASE("a block comes in, is replaced, and goes") {
   CAPTURE(text);
   const auto with = WithBlock("main", text, kTables);
   REQUIRE(with.ok());
-  CHECK(Flatten("main", *with)->contains(
-      "plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata-x.runtime_type"));
+  CHECK(Flatten("main", *with)
+            ->contains(
+                "plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata-x.runtime_type"));
   CHECK(with->starts_with(text));
   CHECK(*WithBlock("main", *with, kTables) == *with);
   const auto other = WithBlock("main", *with, "[a]\nb = 1\n");
