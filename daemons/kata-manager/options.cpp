@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/options.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 
 #include "daemons/common/service/exit_code.h"
@@ -18,6 +20,7 @@ constexpr const char* kConfig = "/etc/gpuhost/kata-manager.yaml";
 // Where the GPU Operator mounts the directory of containerd's configuration, and its usual place.
 constexpr const char* kMounted = "/runtime/config-dir/";
 constexpr const char* kUsual = "/etc/containerd";
+constexpr const char* kHost = "/host";  // and the host's tree
 
 struct Words {
   std::string load_modules = "true", cdi, log_level;
@@ -30,6 +33,11 @@ std::optional<bool> ToBool(const std::string& name, const std::string& word) {
   if (lower == "false" || lower == "f" || lower == "0") return false;
   if (lower.empty()) return std::nullopt;
   throw CLI::ValidationError(name, "'" + word + "' is neither true nor false");
+}
+
+bool IsWholeHost(const std::string& root) {
+  return ::access((root + "/usr").c_str(), F_OK) == 0 &&
+         ::access((root + "/proc/1").c_str(), F_OK) == 0;
 }
 
 void AddFiles(CLI::App& app, Options& options) {
@@ -133,6 +141,7 @@ void Interpret(const Words& words, bool is_old, Options& options) {
   if (is_old && options.pid_file.empty()) {
     options.pid_file = options.artifacts_dir + "/" + kOldPidFile;
   }
+  if (is_old && options.host_root == "/" && IsWholeHost(kHost)) options.host_root = kHost;
   if (options.containerd_directory.empty() && options.containerd_config.starts_with(kMounted)) {
     options.containerd_directory = kUsual;
   }

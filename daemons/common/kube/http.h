@@ -21,7 +21,7 @@ struct Response {
   int code = 0;                                // HTTP status
   std::string body;                            // what no sink has taken
   std::map<std::string, std::string> headers;  // names in lower case; of several, lines
-  std::optional<Duration> retry_after;  // what the server asks for with 429 and 503
+  std::optional<Duration> retry_after;         // what the server asks for with 429 and 503
 };
 
 struct Request {
