@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemons/kata-manager/digest.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -53,6 +54,15 @@ absl::StatusOr<std::vector<FileChange>> ReadBackup(const HostFs& fs,
     return Error(absl::StatusCode::kDataLoss, "{}: {}", path, error.what());
   }
   return changes;
+}
+
+std::string DigestOf(const std::vector<FileChange>& changes) {
+  Sha256 digest;
+  for (const FileChange& change : changes) {
+    digest.Update(change.path + '\0' + change.before.value_or("") + '\0' +
+                  change.after.value_or("") + '\0');
+  }
+  return digest.Hex();
 }
 
 absl::Status TakeBack(HostFs& fs, const std::vector<FileChange>& changes) {

@@ -17,6 +17,9 @@ absl::Status KeepBackup(HostFs& fs, const std::string& artifacts_dir,
 absl::StatusOr<std::vector<FileChange>> ReadBackup(const HostFs& fs,
                                                    const std::string& artifacts_dir);
 
+// Tells changes apart.
+std::string DigestOf(const std::vector<FileChange>& changes);
+
 // Takes the changes back, the last first. Files that were not changed any more, or are back, stay.
 // kAborted when somebody else has changed one since.
 absl::Status TakeBack(HostFs& fs, const std::vector<FileChange>& changes);

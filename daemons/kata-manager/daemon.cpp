@@ -142,7 +142,7 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     Log(Level::kError, "cannot start", {{"error", status}});
     return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
   }
-  deps.fs.Remove(options.pid_file).IgnoreError();  // of a process that was killed
+  if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();  // of one killed
   Reporter reporter(deps.fs);
   Duration retry = kFirstRetry;
   bool first = true;

@@ -59,6 +59,7 @@ absl::StatusOr<std::vector<std::string>> CollectGarbage(HostFs& fs,
     GPUHOST_TRY(fs.RemoveTree(directory));
     removed.push_back(directory);
   }
+  GPUHOST_TRY(fs.RemoveTree(artifacts_dir + "/cas/partial"));
   for (const std::string& digest : ListIfThere(fs, BlobsIn(artifacts_dir))) {
     if (blobs.contains(digest)) continue;
     const std::string path = fmt::format("{}/{}", BlobsIn(artifacts_dir), digest);

@@ -11,8 +11,8 @@
 namespace gpuhost::kata_manager {
 
 // Removes generations that are neither current nor the one to roll back to, those of classes that
-// are not among `classes`, and blobs that no generation needs. What a process has open or mapped
-// stays; so a guest keeps its files. What was removed, for a person.
+// are not among `classes`, and blobs that no generation needs or that are not whole. What a process
+// has open or mapped stays; so a guest keeps its files. What was removed, for a person.
 absl::StatusOr<std::vector<std::string>> CollectGarbage(HostFs& fs,
                                                         const std::string& artifacts_dir,
                                                         const std::vector<std::string>& classes);

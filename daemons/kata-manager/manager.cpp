@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "daemons/kata-manager/containerd/splice.h"
 #include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/kata_config.h"
@@ -84,15 +85,25 @@ std::string ConfigPathOf(const std::string& artifacts_dir, const RuntimeClass& e
   return HasGeneration(entry) ? ConfigPath(artifacts_dir, entry.name) : entry.config_path;
 }
 
-// Handlers of the classes that can be used now, or all of them.
+// Whether the container runtime has been told of this class.
+bool IsTold(const containerd::Observed& observed, const std::string& name) {
+  const std::string table = fmt::format("runtimes.{}]", name);
+  return observed.file.value_or("").find(table) != std::string::npos ||
+         containerd::TablesInBlock(observed.main.value_or("")).find(table) != std::string::npos;
+}
+
+// Handlers of the classes that can be used now, or all of them. One that the runtime has been told
+// of stays: its files may be gone for the moment of an upgrade.
 absl::StatusOr<std::vector<containerd::Handler>> HandlersFor(Deps& deps,
                                                              const std::string& artifacts_dir,
-                                                             const Config& config, bool all) {
+                                                             const Config& config,
+                                                             const containerd::Observed& observed,
+                                                             bool all) {
   std::vector<containerd::Handler> handlers;
   for (const RuntimeClass& entry : config.classes) {
     const std::string path = ConfigPathOf(artifacts_dir, entry);
     const bool usable = HasGeneration(entry) ? deps.fs.Exists(path) : deps.host.Exists(path);
-    if (!usable && !all) continue;
+    if (!usable && !all && !IsTold(observed, entry.name)) continue;
     auto handler = HandlerFor(deps.host, entry, path);
     if (!handler.ok()) return Annotate(handler.status(), "class " + entry.name);
     handlers.push_back(*std::move(handler));
@@ -106,10 +117,12 @@ bool EverTouched(const Deps& deps, const std::string& artifacts_dir) {
 }
 
 absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Config& config,
-                                    const std::vector<containerd::Handler>& handlers) {
+                                    bool all_classes) {
   GPUHOST_ASSIGN(const containerd::Location where, LocationFor(deps, options, config));
   RuntimePlan result;
   GPUHOST_ASSIGN(result.observed, containerd::Observe(deps.fs, where));
+  GPUHOST_ASSIGN(const auto handlers, HandlersFor(deps, ArtifactsDir(options, config), config,
+                                                  result.observed, all_classes));
   if (IsCrio(options)) {
     result.plan = MakeCrioPlan(result.observed, handlers);
     return result;
@@ -133,9 +146,8 @@ absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& opti
   const std::string artifacts_dir = ArtifactsDir(options, config);
   if (config.placement == Placement::kOff) return containerd::Applied();
   if (config.classes.empty() && !EverTouched(deps, artifacts_dir)) return containerd::Applied();
-  GPUHOST_ASSIGN(const auto handlers, HandlersFor(deps, artifacts_dir, config, /*all=*/false));
   GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps));
-  GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, handlers));
+  GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
   auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
   return containerd::Apply(apply, planned.observed, planned.plan);
 }
@@ -174,8 +186,7 @@ absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, cons
   const bool quiet = config.placement == Placement::kOff ||
                      (config.classes.empty() && !EverTouched(deps, artifacts_dir));
   if (quiet) return RuntimePlan();
-  GPUHOST_ASSIGN(const auto handlers, HandlersFor(deps, artifacts_dir, config, /*all=*/true));
-  return PlanFor(deps, options, config, handlers);
+  return PlanFor(deps, options, config, /*all_classes=*/true);
 }
 
 Report Pass(Deps& deps, const Options& options, const Config& config) {

@@ -17,7 +17,7 @@ struct State {
   bool restart_due = false;                 // containerd's files are newer than what it runs with
   int64_t changed = 0;                      // when they were changed, seconds since 1970
   std::vector<int64_t> restarts;            // when containerd was restarted by us, the newest last
-  std::string refused;                      // digest of a change that containerd did not survive
+  std::string refused;                      // digest of a change that was taken back
   std::map<std::string, std::string> held;  // by class: what was rolled back, and so not taken
 
   bool operator==(const State&) const = default;

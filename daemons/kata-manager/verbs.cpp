@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "daemons/common/service/exit_code.h"
+#include "daemons/common/service/instance.h"
 #include "daemons/common/service/log.h"
 #include "daemons/kata-manager/backup.h"
 #include "daemons/kata-manager/garbage.h"
@@ -70,12 +71,18 @@ absl::Status RollBackClass(Deps& deps, const std::string& artifacts_dir, const s
   return WriteState(deps.fs, artifacts_dir, state);
 }
 
+// Not to be done again by itself, and containerd is to run with what is there now.
 absl::Status RollBackRuntime(Deps& deps, const std::string& artifacts_dir) {
   GPUHOST_ASSIGN(const auto changes, ReadBackup(deps.fs, artifacts_dir));
+  GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
+  state.refused = DigestOf(changes);
+  state.restart_due = true;
+  state.changed = deps.restart.now();
+  GPUHOST_TRY(WriteState(deps.fs, artifacts_dir, state));
   GPUHOST_TRY(TakeBack(deps.fs, changes));
   Log(Level::kWarning,
-      "containerd's files are as before; restart it to have it run so, and change "
-      "the configuration before the next apply");
+      "the files are as before; the container runtime takes them up with the next "
+      "pass of run, or a restart by hand");
   return absl::OkStatus();
 }
 
@@ -182,6 +189,11 @@ int RunOnce(Deps& deps, const Options& options) {
   absl::Status usable = config.status();
   if (usable.ok() && options.verb != Verb::kRollback) usable = CheckNames(options, *config);
   if (!usable.ok()) return Fail(usable);
+  const bool takes_away = options.verb == Verb::kUninstall || options.verb == Verb::kGc;
+  if (takes_away && service::IsAlive(deps.fs, "kata-manager")) {
+    return Fail(absl::FailedPreconditionError(
+        "kata-manager run is at work on this node and would undo it; end it first"));
+  }
   switch (options.verb) {
     case Verb::kPlan:
       return Plan(deps, options, *config);

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "daemons/kata-manager/backup.h"
-#include "daemons/kata-manager/digest.h"
 #include "daemons/kata-manager/sandboxes.h"
 #include "libgpuhost/base/status.h"
 
@@ -12,15 +11,6 @@ namespace gpuhost::kata_manager::containerd {
 namespace {
 
 constexpr size_t kRememberedRestarts = 8;
-
-std::string DigestOf(const Plan& plan) {
-  Sha256 digest;
-  for (const FileChange& change : plan.changes) {
-    digest.Update(change.path + '\0' + change.before.value_or("") + '\0' +
-                  change.after.value_or("") + '\0');
-  }
-  return digest.Hex();
-}
 
 absl::Status CheckSandboxes(const HostFs& fs, const Plan& plan) {
   std::vector<std::string> leaving = plan.ours;
@@ -57,7 +47,7 @@ absl::Status RollBack(ApplyDeps& deps, const Location& where, const std::string&
   GPUHOST_ASSIGN(const auto changes, ReadBackup(deps.fs, deps.artifacts_dir));
   GPUHOST_TRY(Annotate(TakeBack(deps.fs, changes),
                        fmt::format("{}; and taking the change back failed", Text(cause))));
-  state.refused = DigestOf({changes, {}, {}});
+  state.refused = DigestOf(changes);
   state.restart_due = false;
   GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
   const absl::Status again = RestartAndWatch(deps.restart, where, unit);
@@ -97,10 +87,12 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
   GPUHOST_ASSIGN(State state, ReadState(deps.fs, deps.artifacts_dir));
   Applied applied;
   if (!plan.changes.empty()) {
-    if (!deps.force && DigestOf(plan) == state.refused) {
-      return Error(absl::StatusCode::kFailedPrecondition,
-                   "containerd did not come up with this change before; see its journal, then use "
-                   "apply --force");
+    if (!deps.force && DigestOf(plan.changes) == state.refused) {
+      if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+      return Error(
+          absl::StatusCode::kFailedPrecondition,
+          "this change was taken back before, by hand or as containerd did not come up with "
+          "it; see its journal, then use apply --force");
     }
     if (!deps.force) GPUHOST_TRY(CheckSandboxes(deps.fs, plan));
     GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));

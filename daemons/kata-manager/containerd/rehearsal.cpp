@@ -69,7 +69,7 @@ absl::StatusOr<Flat> DumpOf(HostFs& fs, const Program& program, const Observed& 
   GPUHOST_TRY(fs.WriteFileAtomic(own, file.value_or(""), 0600));
   GPUHOST_TRY(fs.WriteFileAtomic(copy, text, 0600));
   const auto said = program.dump(copy);
-  for (const std::string& path : {own, copy}) GPUHOST_TRY(fs.Remove(path));
+  GPUHOST_TRY(fs.RemoveTree(scratch));
   if (!said.ok()) return said.status();
   return Flatten("containerd config dump", *said);
 }
@@ -116,7 +116,10 @@ absl::StatusOr<Flat> DumpNow(HostFs& fs, const Program& program, const Observed&
 
 absl::StatusOr<bool> Rehearse(HostFs& fs, const Program& program, const Observed& observed,
                               const Plan& plan, const std::string& scratch) {
-  GPUHOST_ASSIGN(const Flat before, DumpNow(fs, program, observed, scratch));
+  Flat before = observed.dump;
+  if (before.empty()) {
+    GPUHOST_ASSIGN(before, DumpNow(fs, program, observed, scratch));
+  }
   const auto main = After(plan, observed.where.main, observed.main);
   const auto file = After(plan, observed.where.file, observed.file);
   auto after = DumpOf(fs, program, observed, main, file, scratch);
@@ -125,10 +128,9 @@ absl::StatusOr<bool> Rehearse(HostFs& fs, const Program& program, const Observed
   }
   GPUHOST_TRY(CheckEffect(before, *after, plan.handlers, plan.ours));
   const auto is_noise = [](const auto& entry) { return entry.first.starts_with("imports"); };
-  Flat settings = before;
-  std::erase_if(settings, is_noise);
+  std::erase_if(before, is_noise);
   std::erase_if(*after, is_noise);
-  return settings != *after;
+  return before != *after;
 }
 
 }  // namespace gpuhost::kata_manager::containerd

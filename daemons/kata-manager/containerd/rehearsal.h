@@ -20,7 +20,7 @@ absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
                                     const std::string& host_root);
 
 // What containerd makes of its files as they are. `scratch`: a directory that containerd sees under
-// the same name; left empty.
+// the same name; not left behind.
 absl::StatusOr<Flat> DumpNow(HostFs& fs, const Program& program, const Observed& observed,
                              const std::string& scratch);
 

@@ -18,16 +18,18 @@ namespace {
 
 struct Main {
   const char* title;
-  int oldest, newest;  // containerd that takes it
-  std::string text;    // "none": there is no file
+  int oldest, newest;   // containerd that takes it
+  std::string text;     // "none": there is no file
+  bool deadly = false;  // also for processes that die at each write, which takes long
 };
 
 const std::vector<Main> kMains = {
-    {"none", 1, 9, "none"},
+    {"none", 1, 9, "none", true},
     {"empty of schema 2", 1, 9, "version = 2\n"},
     {"with settings and comments", 1, 9,
      "# ours\nversion = 2\nroot = \"/data\" # big\n[plugins.\"io.containerd.grpc.v1.cri\"]\n"
-     "  enable_selinux = true\n"},
+     "  enable_selinux = true\n",
+     true},
     {"with a handler", 1, 9,
      "version = 2\r\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\r\n"
      "runtime_type = \"io.containerd.runc.v2\"\r\n"
@@ -129,6 +131,7 @@ TEST_CASE("a key that containerd does not know is caught before anything is writ
 TEST_CASE("killed at any write, containerd takes the files, and the next process gets there") {
   int points = 0;
   ForEach([&](KataNode& node, const Main& main) {
+    if (!main.deadly) return;
     for (bool there : {true, false}) {
       const std::string yaml = there ? kOneClass : "runtimeClasses: []\n";
       bool finished = false;

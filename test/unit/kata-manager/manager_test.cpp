@@ -84,6 +84,59 @@ TEST_CASE("a handler with running sandboxes stays") {
   CHECK(node.Content(kMain) == "version = 2\n");
 }
 
+TEST_CASE("a class whose files are gone for a moment keeps its handler") {
+  KataNode node;
+  node.root.File(kMain, "version = 2\n");
+  REQUIRE(node.Apply(kOneClass).AllWell());
+  const std::string with = node.Content(kMain), vendor = node.Content(kVendor);
+  node.root.Remove(kVendor);
+  CHECK_THAT(node.Apply(kOneClass).Trouble(), Catch::Contains("is not there"));
+  CHECK(node.Content(kMain) == with);
+  CHECK(node.services.count == 1);
+  node.root.File(kVendor, vendor);
+  CHECK(node.Apply(kOneClass).AllWell());
+}
+
+TEST_CASE("what was rolled back stays so until something else is wanted") {
+  KataNode node;
+  node.root.File(kMain, "version = 2\n");
+  const auto with = [](int memory) {
+    return kOneClass + "  kata: {hypervisor.qemu: {default_memory: " + std::to_string(memory) +
+           "}}\n";
+  };
+  const auto memory = [&] {
+    return node.Content("/var/lib/gpuhost/kata/classes/kata-x/current/config.d/50-gpuhost.toml");
+  };
+  REQUIRE(node.Apply(with(1)).AllWell());
+  REQUIRE(node.Apply(with(2)).AllWell());
+  CHECK(node.services.count == 1);  // newer files need no restart
+  node.options.verb = Verb::kRollback;
+  node.options.classes = {"kata-x"};
+  Deps deps = node.deps();
+  CHECK(RunOnce(deps, node.options) == 0);
+  CHECK_THAT(memory(), Catch::Contains("default_memory = 1"));
+  CHECK(node.Apply(with(2)).AllWell());
+  CHECK_THAT(memory(), Catch::Contains("default_memory = 1"));
+  CHECK(node.Apply(with(3)).AllWell());
+  CHECK_THAT(memory(), Catch::Contains("default_memory = 3"));
+}
+
+TEST_CASE("containerd's files rolled back by hand stay so, too") {
+  KataNode node;
+  node.root.File(kMain, "version = 2\n");
+  REQUIRE(node.Apply(kOneClass).AllWell());
+  node.services.now += 3600;
+  node.options.verb = Verb::kRollback;
+  Deps deps = node.deps();
+  CHECK(RunOnce(deps, node.options) == 0);
+  CHECK(node.Content(kMain) == "version = 2\n");
+  for (int pass = 0; pass < 2; ++pass) {
+    CHECK_THAT(node.Apply(kOneClass).Trouble(), Catch::Contains("taken back before"));
+    CHECK(node.Content(kMain) == "version = 2\n");
+    CHECK(node.services.count == 2);  // it runs with them again
+  }
+}
+
 TEST_CASE("uninstall leaves nothing of ours") {
   KataNode node;
   node.root.File(kMain, "version = 2\n");

@@ -80,7 +80,7 @@ TEST_CASE("a change that containerd does not survive is taken back, and not trie
   node.services.crash_loop = false;
   node.socket_answers = true;
   node.services.now += 86'400;
-  CHECK_THAT(node.Apply(kOneClass).Trouble(), Catch::Contains("did not come up with this change"));
+  CHECK_THAT(node.Apply(kOneClass).Trouble(), Catch::Contains("this change was taken back before"));
   CHECK(node.services.count == 2);
   CHECK(node.Content(kMain) == "version = 2\n");
   node.options.force = true;
