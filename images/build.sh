@@ -4,7 +4,7 @@
 # Needs nothing beyond Debian's mirror: the base image is made of its packages when it is not there.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
-[ $# -gt 0 ] || set -- vfio-manager cc-manager sandbox-device-plugin node-validator
+[ $# -gt 0 ] || set -- vfio-manager cc-manager kata-manager sandbox-device-plugin node-validator
 readonly base=localhost/gpuhost-base:12
 readonly cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/gpuhost
 readonly tag=${GPUHOST_IMAGE_TAG:-dev}

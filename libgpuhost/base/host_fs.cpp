@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "libgpuhost/base/child.h"
@@ -44,6 +46,25 @@ absl::StatusOr<UniqueFd> OpenFile(const HostFs& fs, std::string_view path) {
     return Error(absl::StatusCode::kFailedPrecondition, "read {}: it is no regular file", path);
   }
   return fd;
+}
+
+std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+absl::Status SyncDirectoryOf(const std::string& path) {
+  UniqueFd parent(::open(DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (parent && ::fsync(parent.get()) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, fmt::format("sync the directory of {}", path));
+}
+
+// Owner and label of the file `from`, as far as there is one and we may set them.
+void CopyOwner(const std::string& from, int to) {
+  constexpr const char* kLabel = "security.selinux";
+  struct stat owner {};
+  if (::stat(from.c_str(), &owner) != 0) return;
+  if (::fchown(to, owner.st_uid, owner.st_gid) != 0) return;
+  char label[256];
+  const ssize_t size = ::getxattr(from.c_str(), kLabel, label, sizeof label);
+  if (size > 0) ::fsetxattr(to, kLabel, label, static_cast<size_t>(size), 0);
 }
 
 std::string WriteText(std::string_view path, std::string_view text) {
@@ -163,13 +184,13 @@ absl::Status HostFs::WriteAt(std::string_view path, off_t offset, std::string_vi
 
 absl::Status HostFs::WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode) {
   const std::string target = Resolve(path);
-  const std::string directory = target.substr(0, target.rfind('/') + 1);
   std::string temporary = fmt::format("{}.tmp.XXXXXX", target);
   UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return ErrnoStatus(errno, fmt::format("create a file beside {}", path));
 
   const auto commit = [&]() -> absl::Status {
     GPUHOST_TRY(WriteOnce(fd.get(), bytes, fmt::format("write {}", path)));
+    CopyOwner(target, fd.get());
     if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0 ||
         ::rename(temporary.c_str(), target.c_str()) != 0) {
       return ErrnoStatus(errno, fmt::format("replace {}", path));
@@ -180,17 +201,45 @@ absl::Status HostFs::WriteFileAtomic(std::string_view path, std::string_view byt
     ::unlink(temporary.c_str());
     return status;
   }
-  UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!parent || ::fsync(parent.get()) != 0) {
-    return ErrnoStatus(errno, fmt::format("sync the directory of {}", path));
-  }
-  return absl::OkStatus();
+  return SyncDirectoryOf(target);
 }
 
 absl::Status HostFs::Remove(std::string_view path) {
   if (::unlink(Resolve(path).c_str()) != 0 && errno != ENOENT) {
     return ErrnoStatus(errno, fmt::format("remove {}", path));
   }
+  return absl::OkStatus();
+}
+
+absl::Status HostFs::Rename(std::string_view from, std::string_view to) {
+  const std::string target = Resolve(to);
+  if (::rename(Resolve(from).c_str(), target.c_str()) != 0) {
+    return ErrnoStatus(errno, fmt::format("rename {} to {}", from, to));
+  }
+  return SyncDirectoryOf(target);
+}
+
+absl::Status HostFs::ReplaceLink(std::string_view path, std::string_view target) {
+  const std::string link = Resolve(path), temporary = link + ".tmp";
+  ::unlink(temporary.c_str());
+  if (::symlink(std::string(target).c_str(), temporary.c_str()) != 0 ||
+      ::rename(temporary.c_str(), link.c_str()) != 0) {
+    return ErrnoStatus(errno, fmt::format("point {} to {}", path, target));
+  }
+  return SyncDirectoryOf(link);
+}
+
+absl::Status HostFs::HardLink(std::string_view file, std::string_view path) {
+  if (::link(Resolve(file).c_str(), Resolve(path).c_str()) != 0) {
+    return ErrnoStatus(errno, fmt::format("link {} as {}", file, path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostFs::RemoveTree(std::string_view path) {
+  std::error_code error;
+  std::filesystem::remove_all(Resolve(path), error);
+  if (error) return ErrnoStatus(error.value(), fmt::format("remove {}", path));
   return absl::OkStatus();
 }
 

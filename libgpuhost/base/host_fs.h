@@ -57,10 +57,19 @@ class HostFs {
                                              size_t count) const;
   virtual absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes);
 
-  // Ordinary files. Readers see the old file or the whole new one, also after a power cut.
+  // Ordinary files. Readers see the old file or the whole new one, also after a power cut. A file
+  // that is replaced keeps its owner and its SELinux label.
   virtual absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode);
   // Removes a file; OK where there is none.
   virtual absl::Status Remove(std::string_view path);
+  // rename(2) of a file or a directory, there also after a power cut.
+  virtual absl::Status Rename(std::string_view from, std::string_view to);
+  // Makes `path` a symbolic link to `target`, or points one that is there to it, in one step.
+  virtual absl::Status ReplaceLink(std::string_view path, std::string_view target);
+  // Another name for a file. kFailedPrecondition where `path` is there already.
+  virtual absl::Status HardLink(std::string_view file, std::string_view path);
+  // rm -rf, following no links; OK where there is nothing.
+  virtual absl::Status RemoveTree(std::string_view path);
   // mkdir -p, mode 0755.
   absl::Status MakeDirectories(std::string_view path);
 

@@ -192,4 +192,24 @@ absl::Status FakeKernel::Remove(std::string_view path) {
   return HostFs::Remove(path);
 }
 
+absl::Status FakeKernel::Rename(std::string_view from, std::string_view to) {
+  if (fails_ && fails_(std::string(to))) return absl::CancelledError("rename");
+  return HostFs::Rename(from, to);
+}
+
+absl::Status FakeKernel::ReplaceLink(std::string_view path, std::string_view target) {
+  if (fails_ && fails_(std::string(path))) return absl::CancelledError("replace a link");
+  return HostFs::ReplaceLink(path, target);
+}
+
+absl::Status FakeKernel::HardLink(std::string_view file, std::string_view path) {
+  if (fails_ && fails_(std::string(path))) return absl::CancelledError("link a file");
+  return HostFs::HardLink(file, path);
+}
+
+absl::Status FakeKernel::RemoveTree(std::string_view path) {
+  if (fails_ && fails_(std::string(path))) return absl::CancelledError("remove a tree");
+  return HostFs::RemoveTree(path);
+}
+
 }  // namespace gpuhost::fake

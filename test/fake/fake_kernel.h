@@ -59,6 +59,10 @@ class FakeKernel : public HostFs {
   absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes) override;
   absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode) override;
   absl::Status Remove(std::string_view path) override;
+  absl::Status Rename(std::string_view from, std::string_view to) override;
+  absl::Status ReplaceLink(std::string_view path, std::string_view target) override;
+  absl::Status HardLink(std::string_view file, std::string_view path) override;
+  absl::Status RemoveTree(std::string_view path) override;
 
  private:
   absl::Status React(const std::string& path, const std::string& text);

@@ -22,7 +22,7 @@ Failure FailureOf(CURLcode code) {
   // NOLINTNEXTLINE: the other hundred are connections that failed
   switch (static_cast<int>(code)) {
     case CURLE_OPERATION_TIMEDOUT:
-      return {absl::StatusCode::kDeadlineExceeded, "is the API server busy or out of reach?"};
+      return {absl::StatusCode::kDeadlineExceeded, "is the server busy or out of reach?"};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
@@ -34,7 +34,7 @@ Failure FailureOf(CURLcode code) {
       return {absl::StatusCode::kInvalidArgument,
               "the server must be written like https://10.0.0.1:6443"};
     default:
-      return {absl::StatusCode::kUnavailable, "is the API server running and reachable from here?"};
+      return {absl::StatusCode::kUnavailable, "is the server running and reachable from here?"};
   }
 }
 
@@ -49,9 +49,10 @@ void Add(List& list, const std::string& line) {
 
 List Headers(const Endpoint& endpoint, const Request& request) {
   List list;
-  Add(list, "Accept: application/json");
+  Add(list, "Accept: " + request.accept);
   if (!request.content_type.empty()) Add(list, "Content-Type: " + request.content_type);
   if (!endpoint.token.empty()) Add(list, "Authorization: Bearer " + endpoint.token);
+  for (const std::string& header : request.headers) Add(list, header);
   return list;
 }
 
@@ -82,13 +83,44 @@ std::pair<std::string, List> Destination(const Endpoint& endpoint, const Request
 // Where the body goes: to the sink when the answer is a success, else into the response.
 struct CurlClient::Receiver {
   CURL* easy;
+  const Request& request;
   const BodySink& sink;
   Response response;
   absl::Status status;
   TimePoint heard;  // when anything came last
+  bool begun = false;
 
   static size_t Receive(char* bytes, size_t, size_t count, void* target);
+  static size_t ReceiveHeader(char* bytes, size_t, size_t count, void* target);
+  // Once, before the first byte.
+  void Begin(int code);
 };
+
+void CurlClient::Receiver::Begin(int code) {
+  begun = true;
+  response.code = code;
+  if (request.on_head) status = request.on_head(response);
+}
+
+size_t CurlClient::Receiver::ReceiveHeader(char* bytes, size_t, size_t count, void* target) {
+  auto& headers = static_cast<Receiver*>(target)->response.headers;
+  std::string_view line(bytes, count);
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) {
+    line.remove_suffix(1);
+  }
+  if (line.starts_with("HTTP/")) headers.clear();  // what was before is of a proxy
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return count;
+  std::string name(line.substr(0, colon));
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
+  line.remove_prefix(colon + 1);
+  while (line.starts_with(' ')) line.remove_prefix(1);
+  std::string& value = headers[name];
+  value += (value.empty() ? "" : "\n") + std::string(line);
+  return count;
+}
 
 size_t CurlClient::Receiver::Receive(char* bytes, size_t, size_t count, void* target) {
   auto& receiver = *static_cast<Receiver*>(target);
@@ -96,10 +128,11 @@ size_t CurlClient::Receiver::Receive(char* bytes, size_t, size_t count, void* ta
   long code = 0;
   curl_easy_getinfo(receiver.easy, CURLINFO_RESPONSE_CODE, &code);
   if (receiver.sink && code >= 200 && code < 300) {
-    receiver.status = receiver.sink(std::string_view(bytes, count));
+    if (!receiver.begun) receiver.Begin(static_cast<int>(code));
+    if (receiver.status.ok()) receiver.status = receiver.sink(std::string_view(bytes, count));
   } else if (receiver.response.body.size() + count > kLargestBody) {
     receiver.status =
-        absl::ResourceExhaustedError("the answer is larger than 16 MiB; is this an API server?");
+        absl::ResourceExhaustedError("the answer is larger than 16 MiB; is this the right server?");
   } else {
     receiver.response.body.append(bytes, count);
   }
@@ -169,12 +202,12 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   const auto [url, connect_to] = Destination(endpoint, request);
   const List headers = Headers(endpoint, request);
   char reason[CURL_ERROR_SIZE] = "";
-  Receiver receiver{handles_->easy, sink, {}, absl::OkStatus(), SystemClock().Now()};
+  Receiver receiver{handles_->easy, request, sink, {}, absl::OkStatus(), SystemClock().Now()};
 
   curl_easy_reset(handles_->easy);  // connections stay
   handles_->SetText(CURLOPT_URL, url);
   handles_->Set(CURLOPT_CONNECT_TO, connect_to.get());
-  handles_->Set(CURLOPT_PROTOCOLS_STR, "https");
+  handles_->Set(CURLOPT_PROTOCOLS_STR, request.plain_http ? "http,https" : "https");
   handles_->Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   handles_->Set(CURLOPT_NOSIGNAL, 1L);
   // A peer that is gone without a word is noticed after two minutes, unless something on the way
@@ -200,6 +233,8 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   }
   handles_->Set(CURLOPT_WRITEFUNCTION, &Receiver::Receive);
   handles_->Set(CURLOPT_WRITEDATA, &receiver);
+  handles_->Set(CURLOPT_HEADERFUNCTION, &Receiver::ReceiveHeader);
+  handles_->Set(CURLOPT_HEADERDATA, &receiver);
 
   curl_multi_add_handle(handles_->multi, handles_->easy);
   const absl::Status performed = Perform(receiver, request.idle);

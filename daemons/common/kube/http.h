@@ -6,14 +6,23 @@
 #include <absl/status/statusor.h>
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemons/common/kube/endpoint.h"
 #include "libgpuhost/base/clock.h"
 
 namespace gpuhost::kube {
+
+struct Response {
+  int code = 0;                                // HTTP status
+  std::string body;                            // what no sink has taken
+  std::map<std::string, std::string> headers;  // names in lower case; of several, lines
+  std::optional<Duration> retry_after;         // what the server asks for with 429 and 503
+};
 
 struct Request {
   std::string method = "GET";
@@ -22,12 +31,12 @@ struct Request {
   std::string content_type;  // of the body
   Duration limit = std::chrono::seconds(30);
   Duration idle = Duration::zero();  // longest silence once connected; zero: `limit` alone holds
-};
-
-struct Response {
-  int code = 0;                         // HTTP status
-  std::string body;                     // what no sink has taken
-  std::optional<Duration> retry_after;  // what the server asks for with 429 and 503
+  std::string accept = "application/json";
+  std::vector<std::string> headers;  // others: "Range: bytes=7-"
+  bool plain_http = false;           // also without TLS; never with an API server
+  // Sees status and headers of a success before the sink gets its first byte; an error ends the
+  // request with it.
+  std::function<absl::Status(const Response& head)> on_head;
 };
 
 // Takes the body of a successful answer (2xx) piece by piece; an error ends the request with it.
@@ -41,7 +50,7 @@ class HttpClient {
   //                        request.idle; worth another try
   //   kDeadlineExceeded    not within request.limit
   //   kFailedPrecondition  the server's certificate or ours is not accepted
-  //   kResourceExhausted   the answer is larger than any Kubernetes object
+  //   kResourceExhausted   what no sink takes is larger than any Kubernetes object
   //   kCancelled           this process is about to end
   // and what the sink says.
   virtual absl::StatusOr<Response> Stream(const Endpoint& endpoint, const Request& request,

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/cdi.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "daemons/common/service/instance.h"
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/scan.h"
+
+namespace gpuhost::kata_manager {
+namespace {
+
+constexpr const char* kDirectory = "/var/run/cdi";
+constexpr const char* kPlugin = "sandbox-device-plugin";
+constexpr std::string_view kHeader =
+    "---\n# Written by gpuhost's kata-manager, which replaces and removes it.\n";
+constexpr std::string_view kPluginHeader = "---\n# Written by gpuhost's sandbox-device-plugin";
+
+struct Class {
+  const char* kind;
+  pci::Kind functions;
+  const char* file;
+};
+constexpr Class kClasses[] = {
+    {"nvidia.com/pgpu", pci::Kind::kGpu, "/var/run/cdi/nvidia.com-pgpu.yaml"},
+    {"nvidia.com/nvswitch", pci::Kind::kNvSwitch, "/var/run/cdi/nvidia.com-nvswitch.yaml"}};
+
+std::string OwnerOf(const HostFs& fs, const std::string& text) {
+  if (service::IsAlive(fs, kPlugin) || text.starts_with(kPluginHeader)) return kPlugin;
+  if (text.starts_with(kHeader)) return "us";
+  return text.empty() ? "" : "somebody else";
+}
+
+// Node paths in a file of somebody else, by the key that stands before each.
+std::vector<std::string> NodesIn(const std::string& text) {
+  constexpr std::string_view kKey = "/dev/vfio/";
+  std::vector<std::string> nodes;
+  for (size_t at = text.find(kKey); at != std::string::npos; at = text.find(kKey, at + 1)) {
+    nodes.push_back(text.substr(at, text.find_first_of("\"', \r\n}", at) - at));
+  }
+  return nodes;
+}
+
+absl::Status CheckNodes(const HostFs& fs, const std::string& path,
+                        const std::vector<std::string>& nodes) {
+  for (const std::string& node : nodes) {
+    if (fs.Exists(node)) continue;
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{} names {}, which is not there; restart whoever writes the file", path, node);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Write(HostFs& fs, const Class& which, const std::string& text,
+                   const std::vector<CdiDevice>& devices) {
+  if (devices.empty()) return fs.Remove(which.file);
+  const std::string wanted = RenderCdi(which.kind, devices);
+  if (text == wanted) return absl::OkStatus();
+  GPUHOST_TRY(fs.MakeDirectories(kDirectory));
+  return fs.WriteFileAtomic(which.file, wanted, 0644);
+}
+
+}  // namespace
+
+std::vector<CdiDevice> CdiDevicesOf(const HostFs& fs, const std::vector<pci::Device>& devices,
+                                    pci::Kind kind) {
+  std::map<uint32_t, std::string> cdevs, groups;  // nodes
+  std::map<uint32_t, std::vector<uint32_t>> cdevs_of_group;
+  const bool iommufd = fs.Exists("/dev/iommu");
+  for (const pci::Device& device : devices) {
+    if (device.kind() != kind || device.is_virtual_function || !device.BoundToVfio()) continue;
+    const std::string cdev =
+        device.vfio_cdev ? fmt::format("/dev/vfio/devices/vfio{}", *device.vfio_cdev) : "";
+    if (iommufd && !cdev.empty() && fs.Exists(cdev)) {
+      cdevs[*device.vfio_cdev] = cdev;
+      if (device.iommu_group) cdevs_of_group[*device.iommu_group].push_back(*device.vfio_cdev);
+    } else if (device.iommu_group) {
+      const std::string node = fmt::format("/dev/vfio/{}", *device.iommu_group);
+      if (fs.Exists(node)) groups[*device.iommu_group] = node;
+    }
+  }
+  std::vector<CdiDevice> named;
+  std::set<std::string> names;
+  const auto name = [&](const std::string& text, const std::string& node) {
+    if (names.insert(text).second) named.push_back({text, node});
+  };
+  for (const auto& [number, node] : cdevs) name(std::to_string(number), node);
+  for (const auto& [number, node] : cdevs) name(fmt::format("vfio{}", number), node);
+  for (const auto& [group, node] : groups) name(std::to_string(group), node);
+  for (const auto& [group, numbers] : cdevs_of_group) {
+    if (numbers.size() == 1) name(std::to_string(group), cdevs[numbers[0]]);
+  }
+  return named;
+}
+
+std::string RenderCdi(const std::string& kind, const std::vector<CdiDevice>& devices) {
+  std::string text(kHeader);
+  text += fmt::format("cdiVersion: 0.5.0\nkind: {}\ndevices:\n", kind);
+  for (const CdiDevice& device : devices) {
+    text += fmt::format(
+        "    - name: \"{}\"\n      containerEdits:\n        deviceNodes:\n"
+        "            - path: {}\n",
+        device.name, device.node);
+  }
+  return text + "containerEdits: {}\n";
+}
+
+std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode) {
+  std::vector<CdiOutcome> outcomes;
+  if (mode == CdiMode::kOff) return outcomes;
+  const auto scanned = pci::ScanNvidia(fs);
+  for (const Class& which : kClasses) {
+    const std::string text = fs.Read(which.file).value_or("");
+    CdiOutcome outcome{.kind = which.kind, .owner = OwnerOf(fs, text), .devices = {}, .status = {}};
+    const bool ours = outcome.owner == "us" || outcome.owner.empty();
+    if (!ours || mode == CdiMode::kVerify) {
+      for (const std::string& node : NodesIn(text)) outcome.devices.push_back({"", node});
+      outcome.status = CheckNodes(fs, which.file, NodesIn(text));
+    } else if (scanned.ok() || absl::IsNotFound(scanned.status())) {
+      outcome.devices =
+          CdiDevicesOf(fs, scanned.value_or(std::vector<pci::Device>()), which.functions);
+      outcome.owner = outcome.devices.empty() ? "" : "us";
+      outcome.status = Write(fs, which, text, outcome.devices);
+    } else {
+      outcome.status = scanned.status();
+    }
+    outcomes.push_back(std::move(outcome));
+  }
+  return outcomes;
+}
+
+absl::Status RemoveCdi(HostFs& fs) {
+  for (const Class& which : kClasses) {
+    if (fs.Read(which.file).value_or("").starts_with(kHeader)) GPUHOST_TRY(fs.Remove(which.file));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace gpuhost::kata_manager

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/containerd/apply.h"
+
+#include <algorithm>
+
+#include "daemons/kata-manager/backup.h"
+#include "daemons/kata-manager/sandboxes.h"
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::kata_manager::containerd {
+namespace {
+
+constexpr size_t kRememberedRestarts = 8;
+
+absl::Status CheckSandboxes(const HostFs& fs, const Plan& plan) {
+  std::vector<std::string> leaving = plan.ours;
+  std::erase_if(leaving, [&](const std::string& name) {
+    return std::ranges::find(plan.handlers, name, &Handler::name) != plan.handlers.end();
+  });
+  const auto sandboxes = SandboxesOf(fs, leaving);
+  if (sandboxes.empty()) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} sandboxes run with {}, {} among them; end their pods first, or use --force",
+               sandboxes.size(), fmt::join(leaving, ", "), sandboxes.front());
+}
+
+// Whether containerd has to be restarted for the plan.
+absl::StatusOr<bool> Matters(ApplyDeps& deps, const Observed& observed, const Plan& plan) {
+  if (!deps.program) return true;
+  return Rehearse(deps.fs, *deps.program, observed, plan, deps.artifacts_dir + "/rehearsal");
+}
+
+absl::Status CommitAll(ApplyDeps& deps, const Plan& plan, bool matters, State& state) {
+  GPUHOST_TRY(KeepBackup(deps.fs, deps.artifacts_dir, plan.changes));
+  if (matters) {
+    state.restart_due = true;
+    state.changed = deps.restart.now();
+    GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
+  }
+  for (const FileChange& change : plan.changes) GPUHOST_TRY(Commit(deps.fs, change));
+  return absl::OkStatus();
+}
+
+// Everything as it was before the last changes, also in what containerd runs with.
+absl::Status RollBack(ApplyDeps& deps, const Location& where, const std::string& unit,
+                      const absl::Status& cause, State& state) {
+  GPUHOST_ASSIGN(const auto changes, ReadBackup(deps.fs, deps.artifacts_dir));
+  GPUHOST_TRY(Annotate(TakeBack(deps.fs, changes),
+                       fmt::format("{}; and taking the change back failed", Text(cause))));
+  state.refused = DigestOf(changes);
+  state.restart_due = false;
+  GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
+  const absl::Status again = RestartAndWatch(deps.restart, where, unit);
+  return Error(absl::StatusCode::kFailedPrecondition, "{}; the change was taken back{}",
+               Text(cause), again.ok() ? "" : ", and yet: " + Text(again));
+}
+
+absl::Status TakeUp(ApplyDeps& deps, const Location& where, State& state, Applied& applied) {
+  const Permission permission = MayRestart(deps.restart, where, deps.policy, state);
+  if (permission.unit.empty() && permission.status.ok()) {  // it reads its files when it starts
+    state.restart_due = false;
+    return WriteState(deps.fs, deps.artifacts_dir, state);
+  }
+  if (!permission.unit.empty()) {
+    const auto unit = deps.restart.services.Look(permission.unit);
+    if (unit.ok() && unit->active_since > state.changed) {  // somebody has done it
+      state.restart_due = false;
+      return WriteState(deps.fs, deps.artifacts_dir, state);
+    }
+  }
+  applied.due = permission.status;
+  if (!permission.status.ok()) return absl::OkStatus();
+  state.restarts.push_back(deps.restart.now());
+  if (state.restarts.size() > kRememberedRestarts) state.restarts.erase(state.restarts.begin());
+  GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
+  const absl::Status restarted = RestartAndWatch(deps.restart, where, permission.unit);
+  if (absl::IsCancelled(restarted)) return restarted;
+  if (!restarted.ok()) return RollBack(deps, where, permission.unit, restarted, state);
+  applied.restarted = true;
+  state.restart_due = false;
+  return WriteState(deps.fs, deps.artifacts_dir, state);
+}
+
+}  // namespace
+
+absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const Plan& plan) {
+  GPUHOST_ASSIGN(State state, ReadState(deps.fs, deps.artifacts_dir));
+  Applied applied;
+  if (!plan.changes.empty()) {
+    if (!deps.force && DigestOf(plan.changes) == state.refused) {
+      if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+      return Error(
+          absl::StatusCode::kFailedPrecondition,
+          "this change was taken back before, by hand or as containerd did not come up with "
+          "it; see its journal, then use apply --force");
+    }
+    if (!deps.force) GPUHOST_TRY(CheckSandboxes(deps.fs, plan));
+    GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));
+    GPUHOST_TRY(CommitAll(deps, plan, matters, state));
+    applied.changed = true;
+  }
+  if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+  return applied;
+}
+
+absl::StatusOr<std::string> DescribeRestart(ApplyDeps& deps, const Observed& observed,
+                                            const Plan& plan) {
+  GPUHOST_ASSIGN(State state, ReadState(deps.fs, deps.artifacts_dir));
+  bool due = state.restart_due;
+  if (!plan.changes.empty()) {
+    GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));
+    due = due || matters;
+  }
+  if (!due) return std::string("no restart of containerd");
+  const Permission permission = MayRestart(deps.restart, observed.where, deps.policy, state);
+  if (!permission.status.ok()) {
+    return fmt::format("a restart of containerd is needed: {}", Text(permission.status));
+  }
+  if (permission.unit.empty()) return std::string("no restart: containerd does not run");
+  return fmt::format("{} is restarted", permission.unit);
+}
+
+}  // namespace gpuhost::kata_manager::containerd

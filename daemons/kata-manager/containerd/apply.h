@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+
+#include "daemons/kata-manager/containerd/rehearsal.h"
+#include "daemons/kata-manager/containerd/restart.h"
+
+namespace gpuhost::kata_manager::containerd {
+
+struct ApplyDeps {
+  HostFs& fs;
+  RestartDeps restart;
+  std::optional<Program> program;  // empty: containerd is not installed
+  std::string artifacts_dir;
+  Restart policy = Restart::kAuto;
+  bool force = false;  // also where sandboxes run, and what has failed before
+};
+
+struct Applied {
+  bool changed = false;    // files were written
+  bool restarted = false;  // and containerd took them up
+  absl::Status due;        // why a restart that is due was not done; OK: none is due
+};
+
+// Carries the plan out: rehearsal, record of what was, the changes in their order, and a restart
+// where containerd would run with other settings. A restart that fails has everything taken back
+// and containerd restarted once more; that plan is then refused until something about it changes.
+// Killed at any moment it leaves files that containerd takes, and the next call goes on.
+//   kFailedPrecondition  sandboxes run with a handler that would go away; or the rehearsal failed;
+//                        or this very plan has failed before
+//   kAborted             somebody else edits a file; nothing of it was overwritten
+absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const Plan& plan);
+
+// Whether Apply would restart containerd now, and why not: for a person.
+absl::StatusOr<std::string> DescribeRestart(ApplyDeps& deps, const Observed& observed,
+                                            const Plan& plan);
+
+}  // namespace gpuhost::kata_manager::containerd

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/containerd/restart.h"
+
+#include <algorithm>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::kata_manager::containerd {
+namespace {
+
+constexpr Duration kJobLimit = std::chrono::minutes(5);
+constexpr Duration kSocketLimit = std::chrono::seconds(60);
+constexpr Duration kQuiet = std::chrono::seconds(10);
+constexpr Duration kInterval = std::chrono::milliseconds(500);
+constexpr int64_t kPause = 600, kDay = 86400;  // seconds
+constexpr int64_t kPerDay = 3;
+
+absl::Status CheckBudget(const State& state, int64_t now) {
+  const auto within = [&](int64_t seconds) {
+    return std::ranges::count_if(state.restarts,
+                                 [&](int64_t then) { return then > now - seconds; });
+  };
+  if (within(kPause) == 0 && within(kDay) < kPerDay) return absl::OkStatus();
+  return Error(absl::StatusCode::kResourceExhausted,
+               "containerd has been restarted {} times in a day, and once in ten minutes and three "
+               "times a day are allowed; it is done later, or restart it by hand",
+               within(kDay));
+}
+
+}  // namespace
+
+Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy,
+                      const State& state) {
+  absl::Status last;
+  for (const std::string& name : where.units) {
+    const auto unit = deps.services.Look(name);
+    if (!unit.ok() && !absl::IsNotFound(unit.status())) last = unit.status();
+    if (!unit.ok() || !unit->active) continue;
+    if (policy == Restart::kNever || !where.restart_is_safe) {
+      return {name, Error(absl::StatusCode::kFailedPrecondition,
+                          "{} has to be restarted by hand: {}", name,
+                          policy == Restart::kNever ? "containerd.restart is never"
+                                                    : "it is the kubelet, too")};
+    }
+    if (unit->kill_mode != "process") {
+      return {name, Error(absl::StatusCode::kFailedPrecondition,
+                          "{} has KillMode={}, so that its restart would end all pods; set it to "
+                          "process, or drain the node and restart it by hand",
+                          name, unit->kill_mode)};
+    }
+    return {name, CheckBudget(state, deps.now())};
+  }
+  return {"", last};
+}
+
+absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit) {
+  GPUHOST_TRY(deps.services.Restart(unit, kJobLimit));
+  GPUHOST_TRY(
+      Annotate(PollUntil(deps.clock, kSocketLimit, kInterval,
+                         [&]() -> absl::StatusOr<bool> { return deps.answers(where.socket); }),
+               fmt::format("{} does not answer after its restart", where.socket)));
+  GPUHOST_ASSIGN(const Unit first, deps.services.Look(unit));
+  const TimePoint end = deps.clock.Now() + kQuiet;
+  while (deps.clock.Now() < end) {
+    deps.clock.SleepFor(kInterval);
+    GPUHOST_ASSIGN(const Unit later, deps.services.Look(unit));
+    if (!later.active || later.restarts != first.restarts) {
+      return Error(absl::StatusCode::kFailedPrecondition,
+                   "{} does not stay up after its restart; see journalctl -u {}", unit, unit);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace gpuhost::kata_manager::containerd

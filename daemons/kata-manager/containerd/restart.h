@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+
+#include "daemons/kata-manager/config.h"
+#include "daemons/kata-manager/containerd/location.h"
+#include "daemons/kata-manager/services.h"
+#include "daemons/kata-manager/state.h"
+#include "libgpuhost/base/clock.h"
+
+namespace gpuhost::kata_manager::containerd {
+
+struct RestartDeps {
+  Services& services;
+  Clock& clock;
+  std::function<int64_t()> now;                            // seconds since 1970
+  std::function<bool(const std::string& socket)> answers;  // somebody accepts connections there
+};
+
+// What may be restarted now.
+struct Permission {
+  std::string unit;     // empty: containerd does not run, and reads its files when it starts
+  absl::Status status;  // OK, or why it must not be; the text says what to do
+};
+
+// kFailedPrecondition: its end would be that of pods (KillMode), or it is the kubelet, too, or the
+// administrator wants none. kResourceExhausted: it has been done too often of late: once in ten
+// minutes and three times a day are allowed.
+Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy, const State& state);
+
+// Restarts the unit and sees it up again, its socket answering and for ten seconds not started
+// anew. The errors of Services, and kDeadlineExceeded or kFailedPrecondition when it does not stay.
+absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit);
+
+}  // namespace gpuhost::kata_manager::containerd

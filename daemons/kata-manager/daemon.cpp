@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/daemon.h"
+
+#include <unistd.h>
+
+#include <atomic>
+
+#include "daemons/common/service/directory_watch.h"
+#include "daemons/common/service/exit_code.h"
+#include "daemons/common/service/http_endpoint.h"
+#include "daemons/common/service/instance.h"
+#include "daemons/common/service/log.h"
+#include "daemons/common/service/notify.h"
+#include "daemons/common/service/status_document.h"
+#include "daemons/kata-manager/garbage.h"
+#include "daemons/kata-manager/metrics.h"
+#include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/monitor.h"
+
+namespace gpuhost::kata_manager {
+namespace {
+
+using service::Level;
+using service::Log;
+
+constexpr const char* kName = "kata-manager";
+constexpr Duration kRescan = std::chrono::minutes(1);
+constexpr Duration kFirstRetry = std::chrono::seconds(5);     // doubled until it is kRescan
+constexpr Duration kSettle = std::chrono::milliseconds(500);  // uevents come in bursts
+constexpr const char* kWatched[] = {"/var/run/cdi", "/run/nvidia/gpuhost"};
+
+struct Ears {
+  service::ReloadSignal reload;
+  pci::Monitor devices;
+  std::vector<service::DirectoryWatch> directories;
+};
+
+absl::StatusOr<Ears> Listen() {
+  GPUHOST_ASSIGN(auto reload, service::ReloadSignal::Block());
+  GPUHOST_ASSIGN(auto devices, pci::Monitor::Open());
+  std::vector<service::DirectoryWatch> directories;
+  for ([[maybe_unused]] const char* path : kWatched) {
+    GPUHOST_ASSIGN(auto watch, service::DirectoryWatch::Open());
+    directories.push_back(std::move(watch));
+  }
+  return Ears{std::move(reload), std::move(devices), std::move(directories)};
+}
+
+// Directories come and go; one that is not there is waited for by the clock.
+void Follow(const HostFs& fs, Ears& ears) {
+  for (size_t i = 0; i < ears.directories.size(); ++i) {
+    ears.directories[i].Watch(fs.Resolve(kWatched[i])).IgnoreError();
+  }
+}
+
+// Waits for a reason for another pass, at most `limit`. False when it is time to stop.
+bool Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration limit) {
+  const TimePoint deadline = clock.Now() + limit;
+  while (true) {
+    const Duration left = std::max(deadline - clock.Now(), Duration::zero());
+    const auto readable =
+        service::WaitReadable({stop.fd(), ears.reload.fd(), ears.devices.fd(),
+                               ears.directories[0].fd(), ears.directories[1].fd()},
+                              left);
+    if (readable[0]) return false;
+    if (readable[1]) ears.reload.Drain();
+    bool changed = readable[1] || left == Duration::zero();
+    if (readable[2]) changed = ears.devices.Drain() || changed;
+    if (readable[3]) changed = ears.directories[0].Drain(".yaml") || changed;
+    if (readable[4]) changed = ears.directories[1].Drain("sandbox-device-plugin.json") || changed;
+    if (!changed) continue;
+    return left == Duration::zero() || !service::WaitReadable({stop.fd()}, kSettle)[0];
+  }
+}
+
+// Tells the log and the status document what differs from the pass before.
+class Reporter {
+ public:
+  explicit Reporter(HostFs& fs) : fs_(fs) {}
+
+  void Tell(const Report& report) {
+    std::map<std::string, std::string> now;
+    for (const Part& part : report.parts) now[part.name] = Text(part.status);
+    for (const CdiOutcome& outcome : report.cdi) {
+      now["CDI " + outcome.kind + " of " + outcome.owner] = Text(outcome.status);
+    }
+    now["restart"] = Text(report.runtime.due);
+    for (const auto& [name, error] : now) {
+      const auto before = last_.find(name);
+      if (before != last_.end() && before->second == error) continue;
+      if (!error.empty()) Log(Level::kError, "not as wanted", {{"part", name}, {"error", error}});
+      if (error.empty()) Log(Level::kInfo, "as wanted", {{"part", name}});
+    }
+    if (report.runtime.changed) Log(Level::kInfo, "the container runtime's files were changed");
+    if (report.runtime.restarted) Log(Level::kInfo, "the container runtime was restarted");
+    if (now == last_) return;
+    last_ = std::move(now);
+    const absl::Status published =
+        service::Publish(fs_, {.daemon = kName,
+                               .phase = report.AllWell() ? "steady" : "failed",
+                               .reason = report.Trouble()});
+    if (!published.ok()) Log(Level::kWarning, "status not published", {{"error", published}});
+  }
+
+ private:
+  HostFs& fs_;
+  std::map<std::string, std::string> last_;
+};
+
+absl::Status WritePid(HostFs& fs, const std::string& path) {
+  if (path.empty() || fs.Exists(path)) return absl::OkStatus();
+  GPUHOST_TRY(fs.MakeDirectories(path.substr(0, path.rfind('/'))));
+  return fs.WriteFileAtomic(path, std::to_string(::getpid()), 0644);
+}
+
+void Sweep(Deps& deps, const Options& options, const Config& config) {
+  std::vector<std::string> names;
+  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
+  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), names);
+  if (!removed.ok()) Log(Level::kWarning, "old artefacts stay", {{"error", removed.status()}});
+  for (const std::string& path : removed.value_or(std::vector<std::string>())) {
+    Log(Level::kInfo, "removed", {{"path", path}});
+  }
+}
+
+}  // namespace
+
+int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& stop) {
+  const auto instance = service::Instance::Claim(deps.fs, kName);
+  auto ears = Listen();  // before the first look, so that no change is missed
+  service::Metrics metrics;
+  DescribeMetrics(metrics);
+  std::atomic<bool> ready = false;
+  const service::HttpEndpoint::Answers answers{metrics, [] { return true; },
+                                               [&ready] { return ready.load(); }};
+  absl::StatusOr<std::unique_ptr<service::HttpEndpoint>> endpoint = nullptr;
+  if (!options.http_address.empty()) {
+    endpoint = service::HttpEndpoint::Listen(options.http_address, answers);
+  }
+  for (const absl::Status& status : {instance.status(), ears.status(), endpoint.status()}) {
+    if (status.ok()) continue;
+    Log(Level::kError, "cannot start", {{"error", status}});
+    return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
+  }
+  if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();  // of one killed
+  Reporter reporter(deps.fs);
+  Duration retry = kFirstRetry;
+  bool first = true;
+  while (true) {
+    Follow(deps.fs, *ears);
+    const auto config = ReadConfig(deps.fs, options.config_path);
+    if (first && !config.ok()) {
+      Log(Level::kError, "cannot start", {{"error", config.status()}});
+      return absl::IsInvalidArgument(config.status()) ? service::kUsage : service::kFailed;
+    }
+    Report report;
+    if (config.ok()) {
+      report = Pass(deps, options, *config);
+      CountPass(deps, options, *config, report, metrics);
+      deps.distrust = false;
+    } else {
+      report.parts.push_back({"configuration", config.status()});
+    }
+    if (service::WaitReadable({stop.fd()}, Duration::zero())[0]) break;
+    const bool well = report.AllWell();
+    reporter.Tell(report);
+    if (well) {
+      Sweep(deps, options, *config);
+      const absl::Status pid = WritePid(deps.fs, options.pid_file);
+      if (!pid.ok()) Log(Level::kWarning, "no pid file", {{"error", pid}});
+    }
+    ready = ready || well;
+    service::Notify(fmt::format("READY=1\nSTATUS={}", well ? "all as wanted" : report.Trouble()));
+    first = false;
+    if (!Wait(stop, *ears, deps.clock, well ? kRescan : retry)) break;
+    retry = well ? kFirstRetry : std::min(2 * retry, kRescan);
+  }
+  service::Notify("STOPPING=1");
+  if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();
+  Log(Level::kInfo, "stopping; everything stays as it is");
+  return service::kDone;
+}
+
+}  // namespace gpuhost::kata_manager

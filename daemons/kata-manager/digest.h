@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "libgpuhost/base/host_fs.h"
+
+namespace gpuhost::kata_manager {
+
+// SHA-256 of what comes piece by piece.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  void Update(std::string_view bytes);
+  // 64 hexadecimal digits, of all so far. Call it once.
+  std::string Hex();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+std::string Sha256Of(std::string_view bytes);
+// Of a file of any size.
+absl::StatusOr<std::string> Sha256OfFile(const HostFs& fs, const std::string& path);
+
+}  // namespace gpuhost::kata_manager

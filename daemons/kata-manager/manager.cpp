@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/manager.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+
+#include "daemons/kata-manager/containerd/splice.h"
+#include "daemons/kata-manager/garbage.h"
+#include "daemons/kata-manager/handlers.h"
+#include "daemons/kata-manager/kata_config.h"
+#include "daemons/kata-manager/modules.h"
+#include "libgpuhost/base/file_lock.h"
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::kata_manager {
+namespace {
+
+constexpr Duration kLockLimit = std::chrono::seconds(30);
+constexpr const char* kKataDeployLock = "/run/lock/kata-deploy.lock";
+constexpr const char* kCrioConfig = "/etc/crio/crio.conf";
+
+// Whoever edits the container runtime's files: we, and kata-deploy.
+class EditLock {
+ public:
+  static absl::StatusOr<EditLock> Acquire(Deps& deps) {
+    GPUHOST_ASSIGN(FileLock ours,
+                   FileLock::Acquire(deps.fs, deps.clock, "container-runtime", kLockLimit));
+    UniqueFd theirs(::open(deps.fs.Resolve(kKataDeployLock).c_str(), O_RDWR | O_CLOEXEC));
+    if (theirs) {
+      GPUHOST_TRY(Annotate(PollUntil(deps.clock, kLockLimit, std::chrono::milliseconds(200),
+                                     [&]() -> absl::StatusOr<bool> {
+                                       return ::flock(theirs.get(), LOCK_EX | LOCK_NB) == 0;
+                                     }),
+                           "kata-deploy is at work on the container runtime"));
+    }
+    return EditLock(std::move(ours), std::move(theirs));
+  }
+
+ private:
+  EditLock(FileLock ours, UniqueFd theirs) : ours_(std::move(ours)), theirs_(std::move(theirs)) {}
+  FileLock ours_;
+  UniqueFd theirs_;
+};
+
+bool IsCrio(const Options& options) { return options.runtime == "crio"; }
+
+absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
+                                                 const Config& config) {
+  if (IsCrio(options)) {
+    return CrioLocation(options.crio_config.empty() ? kCrioConfig : options.crio_config);
+  }
+  return containerd::Locate(deps.fs, {.flavor = config.flavor,
+                                      .main = options.containerd_config,
+                                      .directory = options.containerd_directory,
+                                      .socket = options.containerd_socket});
+}
+
+// Whether the class needs a directory of its own.
+bool HasGeneration(const RuntimeClass& entry) {
+  return entry.config_path.empty() || !entry.kata.empty();
+}
+
+absl::Status EstablishClass(Deps& deps, const std::string& artifacts_dir, const RuntimeClass& entry,
+                            const Config& config) {
+  if (!HasGeneration(entry)) {
+    if (deps.host.Exists(entry.config_path)) return absl::OkStatus();
+    return Error(absl::StatusCode::kNotFound, "configPath {} is not there", entry.config_path);
+  }
+  GPUHOST_ASSIGN(const Recipe recipe, entry.config_path.empty()
+                                          ? deps.fetch(entry, config)
+                                          : RecipeFromInstalled(deps.host, entry));
+  GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
+  const auto held = state.held.find(entry.name);
+  if (held != state.held.end() && held->second == recipe.identity) return absl::OkStatus();
+  const std::string directory = ClassDirectory(artifacts_dir, entry.name);
+  GPUHOST_TRY(Establish(deps.fs, directory, recipe, deps.distrust).status());
+  if (held == state.held.end()) return absl::OkStatus();
+  state.held.erase(held);  // something else is wanted by now
+  return WriteState(deps.fs, artifacts_dir, state);
+}
+
+std::string ConfigPathOf(const std::string& artifacts_dir, const RuntimeClass& entry) {
+  return HasGeneration(entry) ? ConfigPath(artifacts_dir, entry.name) : entry.config_path;
+}
+
+// Whether the container runtime has been told of this class.
+bool IsTold(const containerd::Observed& observed, const std::string& name) {
+  const std::string table = fmt::format("runtimes.{}]", name);
+  return observed.file.value_or("").find(table) != std::string::npos ||
+         containerd::TablesInBlock(observed.main.value_or("")).find(table) != std::string::npos;
+}
+
+// Handlers of the classes that can be used now, or all of them. One that the runtime has been told
+// of stays: its files may be gone for the moment of an upgrade.
+absl::StatusOr<std::vector<containerd::Handler>> HandlersFor(Deps& deps,
+                                                             const std::string& artifacts_dir,
+                                                             const Config& config,
+                                                             const containerd::Observed& observed,
+                                                             bool all) {
+  std::vector<containerd::Handler> handlers;
+  for (const RuntimeClass& entry : config.classes) {
+    const std::string path = ConfigPathOf(artifacts_dir, entry);
+    const bool usable = HasGeneration(entry) ? deps.fs.Exists(path) : deps.host.Exists(path);
+    if (!usable && !all && !IsTold(observed, entry.name)) continue;
+    auto handler = HandlerFor(deps.host, entry, path);
+    if (!handler.ok()) return Annotate(handler.status(), "class " + entry.name);
+    handlers.push_back(*std::move(handler));
+  }
+  return handlers;
+}
+
+// Whether this program has ever changed the container runtime's files.
+bool EverTouched(const Deps& deps, const std::string& artifacts_dir) {
+  return deps.fs.Exists(artifacts_dir + "/backup.json");
+}
+
+absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Config& config,
+                                    bool all_classes) {
+  GPUHOST_ASSIGN(const containerd::Location where, LocationFor(deps, options, config));
+  RuntimePlan result;
+  GPUHOST_ASSIGN(result.observed, containerd::Observe(deps.fs, where));
+  GPUHOST_ASSIGN(const auto handlers, HandlersFor(deps, ArtifactsDir(options, config), config,
+                                                  result.observed, all_classes));
+  if (IsCrio(options)) {
+    result.plan = MakeCrioPlan(result.observed, handlers);
+    return result;
+  }
+  const auto program = deps.find_program(where);
+  if (program.ok()) {
+    GPUHOST_ASSIGN(const std::string said, program->version());
+    GPUHOST_ASSIGN(result.observed.version, containerd::ParseVersion(said));
+    GPUHOST_ASSIGN(result.observed.dump,
+                   containerd::DumpNow(deps.fs, *program, result.observed,
+                                       ArtifactsDir(options, config) + "/rehearsal"));
+  } else if (!handlers.empty()) {  // to take them away it is not needed
+    return program.status();
+  }
+  GPUHOST_ASSIGN(result.plan, containerd::MakePlan(result.observed, handlers));
+  return result;
+}
+
+absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& options,
+                                                 const Config& config) {
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  if (config.placement == Placement::kOff) return containerd::Applied();
+  if (config.classes.empty() && !EverTouched(deps, artifacts_dir)) return containerd::Applied();
+  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps));
+  GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
+  auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
+  return containerd::Apply(apply, planned.observed, planned.plan);
+}
+
+}  // namespace
+
+bool Report::AllWell() const { return Trouble().empty(); }
+
+std::string Report::Trouble() const {
+  for (const Part& part : parts) {
+    if (!part.status.ok()) return fmt::format("{}: {}", part.name, Text(part.status));
+  }
+  for (const CdiOutcome& outcome : cdi) {
+    if (!outcome.status.ok()) return fmt::format("CDI {}: {}", outcome.kind, Text(outcome.status));
+  }
+  return runtime.due.ok() ? "" : Text(runtime.due);
+}
+
+std::string ArtifactsDir(const Options& options, const Config& config) {
+  return config.artifacts_dir.empty() ? options.artifacts_dir : config.artifacts_dir;
+}
+
+containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Config& config,
+                                   const containerd::Location& where) {
+  auto program = IsCrio(options) ? absl::NotFoundError("") : deps.find_program(where);
+  return {.fs = deps.fs,
+          .restart = deps.restart,
+          .program = program.ok() ? std::optional(*std::move(program)) : std::nullopt,
+          .artifacts_dir = ArtifactsDir(options, config),
+          .policy = config.restart,
+          .force = options.force};
+}
+
+absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, const Config& config) {
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  const bool quiet = config.placement == Placement::kOff ||
+                     (config.classes.empty() && !EverTouched(deps, artifacts_dir));
+  if (quiet) return RuntimePlan();
+  return PlanFor(deps, options, config, /*all_classes=*/true);
+}
+
+Report Pass(Deps& deps, const Options& options, const Config& config) {
+  Report report;
+  if (options.load_modules) {
+    report.parts.push_back({"modules", EnsureModules(deps.fs, deps.load_module)});
+  }
+  const CdiMode cdi = options.cdi_enabled == false ? CdiMode::kVerify : config.cdi;
+  report.cdi = LookAfterCdi(deps.fs, cdi);
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  for (const RuntimeClass& entry : config.classes) {
+    report.parts.push_back(
+        {"class " + entry.name, EstablishClass(deps, artifacts_dir, entry, config)});
+  }
+  const auto applied = ApplyRuntime(deps, options, config);
+  report.parts.push_back({"container runtime", applied.status()});
+  if (applied.ok()) report.runtime = *applied;
+  return report;
+}
+
+Report Uninstall(Deps& deps, const Options& options, const Config& config) {
+  Report report;
+  Config none = config;
+  none.classes.clear();
+  const auto applied = ApplyRuntime(deps, options, none);
+  report.parts.push_back({"container runtime", applied.status()});
+  if (applied.ok()) report.runtime = *applied;
+  report.parts.push_back({"CDI files", RemoveCdi(deps.fs)});
+  if (!report.AllWell()) return report;  // what still runs may need the artefacts
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  report.parts.push_back({"artefacts", RemoveAll(deps.fs, artifacts_dir)});
+  return report;
+}
+
+}  // namespace gpuhost::kata_manager

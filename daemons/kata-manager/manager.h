@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "daemons/kata-manager/cdi.h"
+#include "daemons/kata-manager/containerd/apply.h"
+#include "daemons/kata-manager/generation.h"
+#include "daemons/kata-manager/options.h"
+#include "libgpuhost/vfio/modules.h"
+
+namespace gpuhost::kata_manager {
+
+struct Deps {
+  HostFs& fs;          // of this process: /sys, /run, our files, containerd's configuration
+  const HostFs& host;  // the host's tree: Kata, the program of containerd
+  Clock& clock;
+  vfio::LoadModule load_module;
+  containerd::RestartDeps restart;
+  std::function<absl::StatusOr<containerd::Program>(const containerd::Location&)> find_program;
+  // What the artefacts of a class make; pulls what is not there yet.
+  std::function<absl::StatusOr<Recipe>(const RuntimeClass&, const Config&)> fetch;
+  bool distrust = true;  // read the artefacts that are there, once
+};
+
+// How one thing that was to be done came out. OK: it is as wanted.
+struct Part {
+  std::string name;  // "modules", "class kata-x", "containerd"
+  absl::Status status;
+};
+
+struct Report {
+  std::vector<Part> parts;
+  std::vector<CdiOutcome> cdi;
+  containerd::Applied runtime;  // what was done to the container runtime
+
+  bool AllWell() const;
+  // The first thing that is not as wanted; empty when all is.
+  std::string Trouble() const;
+};
+
+// The directory of our records, as the configuration or the command line says.
+std::string ArtifactsDir(const Options& options, const Config& config);
+
+// One pass: modules, CDI files, artefacts, and the container runtime's handlers. Each part that
+// fails is reported and does not keep the others. Without classes, and where none ever were, the
+// container runtime is neither touched nor asked.
+Report Pass(Deps& deps, const Options& options, const Config& config);
+
+// What a pass would change in files of the container runtime, and whether it is restarted then.
+struct RuntimePlan {
+  containerd::Observed observed;
+  containerd::Plan plan;
+};
+// Classes whose artefacts are not here yet count as if they were.
+absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, const Config& config);
+containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Config& config,
+                                   const containerd::Location& where);
+
+// Takes back all that was done: the handlers, with a restart, then the artefacts and CDI files.
+Report Uninstall(Deps& deps, const Options& options, const Config& config);
+
+}  // namespace gpuhost::kata_manager

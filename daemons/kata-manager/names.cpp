@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/names.h"
+
+#include <algorithm>
+
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::kata_manager {
+namespace {
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
+bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
+
+bool AreDigits(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, IsDigit) &&
+         (text.size() == 1 || text[0] != '0');
+}
+
+}  // namespace
+
+absl::Status CheckHandlerName(std::string_view name) {
+  const auto is_inner = [](char c) { return IsLower(c) || IsDigit(c) || c == '-'; };
+  if (name.empty() || name.size() > 63 || !std::ranges::all_of(name, is_inner) ||
+      name.starts_with('-') || name.ends_with('-')) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "'{}' is no name for a class: up to 63 of a-z, 0-9 and -, not - at an end", name);
+  }
+  if (name == "runc" || name == "crun" || name == "runsc" || name.starts_with("nvidia")) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "the handler '{}' is another program's; choose a name like kata-qemu-gpu", name);
+  }
+  return absl::OkStatus();
+}
+
+std::string TomlText(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + '"';
+}
+
+std::string TomlKey(std::string_view key) {
+  const bool bare = !key.empty() && std::ranges::all_of(key, [](char c) {
+    return IsLower(c) || IsUpper(c) || IsDigit(c) || c == '-' || c == '_';
+  });
+  return bare ? std::string(key) : TomlText(key);
+}
+
+bool IsTomlNumberOrBool(std::string_view word) {
+  if (word == "true" || word == "false") return true;
+  if (word.starts_with('-')) word.remove_prefix(1);
+  const size_t dot = word.find('.');
+  if (dot == std::string_view::npos) return AreDigits(word) && word.size() < 19;
+  const std::string_view fraction = word.substr(dot + 1);
+  return AreDigits(word.substr(0, dot)) && !fraction.empty() &&
+         std::ranges::all_of(fraction, IsDigit);
+}
+
+}  // namespace gpuhost::kata_manager

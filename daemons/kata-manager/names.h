@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <string>
+#include <string_view>
+
+namespace gpuhost::kata_manager {
+
+// OK when a handler, and so a RuntimeClass, can be called this: a DNS-1123 label, and none of the
+// names that others own (runc, crun, nvidia...). Else kInvalidArgument.
+absl::Status CheckHandlerName(std::string_view name);
+
+// `text` as a basic string of TOML, with its quotes.
+std::string TomlText(std::string_view text);
+// A key of TOML, in quotes where it needs them.
+std::string TomlKey(std::string_view key);
+// Whether `word` is an integer, a decimal fraction or a truth value in TOML.
+bool IsTomlNumberOrBool(std::string_view word);
+
+}  // namespace gpuhost::kata_manager

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemons/kata-manager/verbs.h"
+
+#include <algorithm>
+
+#include "daemons/common/service/exit_code.h"
+#include "daemons/common/service/instance.h"
+#include "daemons/common/service/log.h"
+#include "daemons/kata-manager/backup.h"
+#include "daemons/kata-manager/garbage.h"
+#include "daemons/kata-manager/handlers.h"
+#include "daemons/kata-manager/sandboxes.h"
+#include "libgpuhost/base/status.h"
+
+namespace gpuhost::kata_manager {
+namespace {
+
+using service::Level;
+using service::Log;
+
+bool IsNamed(const Options& options, const std::string& name) {
+  return options.classes.empty() ||
+         std::ranges::find(options.classes, name) != options.classes.end();
+}
+
+// Classes that are named on the command line and in no configuration.
+absl::Status CheckNames(const Options& options, const Config& config) {
+  for (const std::string& name : options.classes) {
+    if (std::ranges::find(config.classes, name, &RuntimeClass::name) == config.classes.end()) {
+      return Error(absl::StatusCode::kInvalidArgument, "{} has no class '{}'", options.config_path,
+                   name);
+    }
+  }
+  return absl::OkStatus();
+}
+
+int Tell(const Report& report) {
+  for (const Part& part : report.parts) {
+    if (part.status.ok()) {
+      Log(Level::kInfo, "as wanted", {{"part", part.name}});
+    } else {
+      Log(Level::kError, "not done", {{"part", part.name}, {"error", part.status}});
+    }
+  }
+  for (const CdiOutcome& outcome : report.cdi) {
+    if (outcome.status.ok()) continue;
+    Log(Level::kError, "CDI file", {{"kind", outcome.kind}, {"error", outcome.status}});
+  }
+  if (!report.runtime.due.ok())
+    Log(Level::kWarning, "restart due", {{"reason", report.runtime.due}});
+  return report.AllWell() ? service::kDone : service::kFailed;
+}
+
+int Fail(const absl::Status& status) {
+  Log(Level::kError, "not done", {{"error", status}});
+  return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
+}
+
+int Pull(Deps& deps, const Options& options, const Config& config) {
+  Report report;
+  for (const RuntimeClass& entry : config.classes) {
+    if (!IsNamed(options, entry.name) || entry.artifacts.url.empty()) continue;
+    report.parts.push_back({"class " + entry.name, deps.fetch(entry, config).status()});
+  }
+  return Tell(report);
+}
+
+absl::Status RollBackClass(Deps& deps, const std::string& artifacts_dir, const std::string& name) {
+  GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
+  GPUHOST_ASSIGN(state.held[name], StepBack(deps.fs, ClassDirectory(artifacts_dir, name)));
+  return WriteState(deps.fs, artifacts_dir, state);
+}
+
+// Not to be done again by itself, and containerd is to run with what is there now.
+absl::Status RollBackRuntime(Deps& deps, const std::string& artifacts_dir) {
+  GPUHOST_ASSIGN(const auto changes, ReadBackup(deps.fs, artifacts_dir));
+  GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
+  state.refused = DigestOf(changes);
+  state.restart_due = true;
+  state.changed = deps.restart.now();
+  GPUHOST_TRY(WriteState(deps.fs, artifacts_dir, state));
+  GPUHOST_TRY(TakeBack(deps.fs, changes));
+  Log(Level::kWarning,
+      "the files are as before; the container runtime takes them up with the next "
+      "pass of run, or a restart by hand");
+  return absl::OkStatus();
+}
+
+int RollBack(Deps& deps, const Options& options, const Config& config) {
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  if (options.classes.empty()) {
+    const absl::Status status = RollBackRuntime(deps, artifacts_dir);
+    return status.ok() ? service::kDone : Fail(status);
+  }
+  Report report;
+  for (const std::string& name : options.classes) {
+    report.parts.push_back({"class " + name, RollBackClass(deps, artifacts_dir, name)});
+  }
+  return Tell(report);
+}
+
+int Gc(Deps& deps, const Options& options, const Config& config) {
+  std::vector<std::string> names;
+  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
+  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), names);
+  if (!removed.ok()) return Fail(removed.status());
+  for (const std::string& path : *removed) fmt::print("removed {}\n", path);
+  return service::kDone;
+}
+
+int Plan(Deps& deps, const Options& options, const Config& config) {
+  const auto text = DescribePlan(deps, options, config);
+  if (!text.ok()) return Fail(text.status());
+  fmt::print("{}", text->empty() ? "nothing to do\n" : *text);
+  return text->empty() ? static_cast<int>(service::kDone) : kWouldChange;
+}
+
+int PrintVerdict(const std::vector<std::string>& wrong) {
+  for (const std::string& line : wrong) fmt::print("{}\n", line);
+  if (wrong.empty()) fmt::print("all is as it should be\n");
+  return wrong.empty() ? service::kDone : service::kFailed;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> DescribePlan(Deps& deps, const Options& options, const Config& config) {
+  std::string text;
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  for (const RuntimeClass& entry : config.classes) {
+    const bool has_own = entry.config_path.empty() || !entry.kata.empty();
+    if (has_own && !Current(deps.fs, ClassDirectory(artifacts_dir, entry.name))) {
+      text += fmt::format("class {}: from {}\n", entry.name,
+                          entry.config_path.empty() ? entry.artifacts.url : entry.config_path);
+    }
+  }
+  GPUHOST_ASSIGN(const RuntimePlan planned, PlanRuntime(deps, options, config));
+  for (const FileChange& change : planned.plan.changes) text += UnifiedDiff(change);
+  if (planned.observed.where.flavor.empty()) return text;  // the runtime is left alone
+  auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
+  GPUHOST_ASSIGN(const std::string restart,
+                 containerd::DescribeRestart(apply, planned.observed, planned.plan));
+  const bool due = ReadState(deps.fs, artifacts_dir).value_or(State()).restart_due;
+  if (!planned.plan.changes.empty() || due) text += restart + "\n";
+  return text;
+}
+
+std::string DescribeStatus(Deps& deps, const Options& options, const Config& config) {
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  std::string text =
+      fmt::format("{:<24} {:<11} {:<14} {}\n", "CLASS", "GENERATION", "IDENTITY", "SANDBOXES");
+  for (const RuntimeClass& entry : config.classes) {
+    const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
+    text += fmt::format(
+        "{:<24} {:<11} {:<14} {}\n", entry.name, current ? std::to_string(current->number) : "-",
+        current ? current->identity.substr(0, 12) : "-", SandboxesOf(deps.fs, {entry.name}).size());
+  }
+  for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
+    text += fmt::format("{}: {} devices, written by {}\n", outcome.kind, outcome.devices.size(),
+                        outcome.owner.empty() ? "nobody" : outcome.owner);
+  }
+  const auto state = ReadState(deps.fs, artifacts_dir);
+  if (!state.ok()) return text + Text(state.status()) + "\n";
+  if (state->restart_due) text += "containerd has to be restarted\n";
+  for (const auto& [name, identity] : state->held) {
+    text += fmt::format("{} was rolled back from {}\n", name, identity.substr(0, 12));
+  }
+  return text;
+}
+
+std::vector<std::string> Verify(Deps& deps, const Options& options, const Config& config) {
+  std::vector<std::string> wrong;
+  const std::string artifacts_dir = ArtifactsDir(options, config);
+  for (const RuntimeClass& entry : config.classes) {
+    const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
+    const absl::Status status = current ? VerifyGeneration(deps.fs, *current) : absl::OkStatus();
+    if (!status.ok()) wrong.push_back(fmt::format("class {}: {}", entry.name, Text(status)));
+  }
+  for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
+    if (!outcome.status.ok()) wrong.push_back(Text(outcome.status));
+  }
+  const auto plan = DescribePlan(deps, options, config);
+  if (!plan.ok()) wrong.push_back(Text(plan.status()));
+  if (plan.ok() && !plan->empty()) wrong.push_back("not as wanted; see kata-manager plan");
+  return wrong;
+}
+
+int RunOnce(Deps& deps, const Options& options) {
+  const auto config = ReadConfig(deps.fs, options.config_path);
+  absl::Status usable = config.status();
+  if (usable.ok() && options.verb != Verb::kRollback) usable = CheckNames(options, *config);
+  if (!usable.ok()) return Fail(usable);
+  const bool takes_away = options.verb == Verb::kUninstall || options.verb == Verb::kGc;
+  if (takes_away && service::IsAlive(deps.fs, "kata-manager")) {
+    return Fail(absl::FailedPreconditionError(
+        "kata-manager run is at work on this node and would undo it; end it first"));
+  }
+  switch (options.verb) {
+    case Verb::kPlan:
+      return Plan(deps, options, *config);
+    case Verb::kApply:
+      return Tell(Pass(deps, options, *config));
+    case Verb::kVerify:
+      return PrintVerdict(Verify(deps, options, *config));
+    case Verb::kStatus:
+      fmt::print("{}", DescribeStatus(deps, options, *config));
+      return service::kDone;
+    case Verb::kPull:
+      return Pull(deps, options, *config);
+    case Verb::kGc:
+      return Gc(deps, options, *config);
+    case Verb::kRollback:
+      return RollBack(deps, options, *config);
+    case Verb::kUninstall:
+      return Tell(Uninstall(deps, options, *config));
+    case Verb::kPrintRuntimeClasses:
+      fmt::print("{}", RenderRuntimeClasses(*config));
+      return service::kDone;
+    case Verb::kRun:
+      break;
+  }
+  return service::kUsage;
+}
+
+}  // namespace gpuhost::kata_manager

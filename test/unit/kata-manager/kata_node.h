@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemons/kata-manager/manager.h"
+#include "test/fake/fake_clock.h"
+#include "test/fake/fake_kernel.h"
+
+namespace gpuhost::kata_manager {
+
+// The programs of containerd on this machine: Debian's, and those that were built for the cluster
+// tests. They are only asked what they make of files.
+std::vector<std::string> RealContainerds();
+// What one of them makes of a file in the real file system, and of its imports.
+absl::StatusOr<std::string> RealDump(const std::string& program, const std::string& main);
+
+// systemd as far as it is needed: one unit of containerd.
+struct FakeServices : Services {
+  absl::StatusOr<Unit> Look(const std::string& name) override;
+  absl::Status Restart(const std::string& name, Duration limit) override;
+
+  std::string name = "containerd.service";
+  Unit unit{.active = true, .kill_mode = "process", .active_since = 1000, .restarts = 0};
+  int count = 0;                      // of restarts asked for
+  std::vector<absl::Status> answers;  // of the next ones; then OK
+  bool crash_loop = false;            // it is started anew all the time
+  int64_t now = 100'000;              // seconds since 1970
+};
+
+// A node with a real program of containerd, which runs nowhere, and an installed Kata.
+class KataNode {
+ public:
+  explicit KataNode(std::string program = RealContainerds().front());
+
+  Deps deps();
+  Config config(const std::string& yaml);
+  Report Apply(const std::string& yaml);
+  // Containerd's files as its program understands them in their place.
+  absl::StatusOr<Flat> Dump();
+  std::string Content(const std::string& path) { return root.Content(path); }
+
+  fake::TempRoot root;
+  fake::FakeClock clock;
+  fake::FakeKernel kernel{root};
+  FakeServices services;
+  bool socket_answers = true;
+  Options options;
+  std::vector<std::string> loaded;  // modules
+  const std::string program;
+};
+
+inline constexpr const char* kMain = "/etc/containerd/config.toml";
+inline constexpr const char* kOwn = "/etc/containerd/conf.d/gpuhost-kata.toml";
+inline constexpr const char* kVendor =
+    "/opt/kata/share/defaults/kata-containers/configuration.toml";
+
+// One class on the installed Kata.
+inline const std::string kOneClass =
+    std::string("runtimeClasses:\n- name: kata-x\n  configPath: ") + kVendor + "\n";
+
+}  // namespace gpuhost::kata_manager
