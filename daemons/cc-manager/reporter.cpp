@@ -159,16 +159,17 @@ void Reporter::CountChange(const Stand& stand, const Progress& progress, double 
                   {"error", device.error}});
   }
   const bool done = progress.status.ok();
-  const absl::Status remembered = service::Remember(fs_, {.ended = std::time(nullptr),
-                                                          .transition = stand.transition,
-                                                          .from = from,
-                                                          .to = mode,
-                                                          .error = done ? "" : Text(progress.status),
-                                                          .devices = progress.devices.size(),
-                                                          .total = seconds,
-                                                          .open = Seconds(progress.open),
-                                                          .arm = Seconds(progress.arm),
-                                                          .reset = Seconds(progress.reset)});
+  const absl::Status remembered =
+      service::Remember(fs_, {.ended = std::time(nullptr),
+                              .transition = stand.transition,
+                              .from = from,
+                              .to = mode,
+                              .error = done ? "" : Text(progress.status),
+                              .devices = progress.devices.size(),
+                              .total = seconds,
+                              .open = Seconds(progress.open),
+                              .arm = Seconds(progress.arm),
+                              .reset = Seconds(progress.reset)});
   if (!remembered.ok()) {
     service::Log(Level::kWarning, "change not recorded, ignoring", {{"error", remembered}});
   }

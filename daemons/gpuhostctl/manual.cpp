@@ -52,9 +52,8 @@ std::string Section(const Verb& verb, const std::string& path) {
 
 std::string ManualPage(const Verb& program, const std::string& version) {
   const std::string name = Escaped(program.name);
-  std::string text =
-      fmt::format(".TH {} 8 \"\" \"{}\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n",
-                  program.name, version, name, Escaped(program.help), name);
+  std::string text = fmt::format(".TH {} 8 \"\" \"{}\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n",
+                                 program.name, version, name, Escaped(program.help), name);
   text += "\\fIverb\\fR [\\fIoption\\fR]...\n.SH VERBS\n";
   for (const Verb& verb : program.verbs) text += Section(verb, verb.name);
   text +=

@@ -42,11 +42,11 @@ ChangeRecord FromJson(const ordered_json& json) {
 }
 
 ordered_json ToJson(const ChangeRecord& change) {
-  return {{"ended", change.ended},       {"transition", change.transition},
-          {"from", change.from},         {"to", change.to},
-          {"error", change.error},       {"devices", change.devices},
+  return {{"ended", change.ended},         {"transition", change.transition},
+          {"from", change.from},           {"to", change.to},
+          {"error", change.error},         {"devices", change.devices},
           {"total_seconds", change.total}, {"open_seconds", change.open},
-          {"arm_seconds", change.arm},   {"reset_seconds", change.reset}};
+          {"arm_seconds", change.arm},     {"reset_seconds", change.reset}};
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The last changes of mode, for a person who asks what has happened on this node since it booted:
-// /run/nvidia/gpuhost/cc-manager-changes.json, the newest kKeptChanges, written by cc-manager alone.
+// /run/nvidia/gpuhost/cc-manager-changes.json, the newest kKeptChanges, written by cc-manager
+// alone.
 #pragma once
 
 #include <absl/status/statusor.h>
