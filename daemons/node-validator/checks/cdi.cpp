@@ -10,7 +10,8 @@ namespace {
 constexpr const char* kDirectory = "/var/run/cdi";
 
 bool IsOurs(const CdiSpec& spec) {
-  return spec.kind.starts_with("nvidia.com/") || spec.path.find("/nvidia.com-") != std::string::npos;
+  return spec.kind.starts_with("nvidia.com/") ||
+         spec.path.find("/nvidia.com-") != std::string::npos;
 }
 
 // Resources that stand for a GPU or a switch of ours, with their ids.
