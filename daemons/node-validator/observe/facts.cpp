@@ -53,8 +53,7 @@ std::vector<const KataRuntime*> Facts::Runtimes() const {
     }
     if (!runtime.ForGpus()) continue;
     const bool snp = runtime.ForSnp() || handler.find("snp") != std::string::npos;
-    const bool tdx =
-        !snp && (runtime.Confidential() || handler.find("tdx") != std::string::npos);
+    const bool tdx = !snp && (runtime.Confidential() || handler.find("tdx") != std::string::npos);
     const bool confidential = workload == Workload::kConfidential;
     const bool fits = confidential ? (snp && !Intel()) || (tdx && !Amd()) : !snp && !tdx;
     if (fits) chosen.push_back(&runtime);

@@ -75,7 +75,8 @@ TEST_CASE("a question has the answer that was captured, or says that there is no
   CHECK(questions->Ask(Question::kKernelLog).value() == "line\n");
   CHECK(Text(questions->Ask(Question::kVersion, "/usr/bin/x").status()) == "not allowed");
   CHECK(!questions->Ask(Question::kSuperuser).ok());
-  root.File("/.gpuhost-capture/kvm-version", RenderAnswer(absl::PermissionDeniedError("for\nroot")));
+  root.File("/.gpuhost-capture/kvm-version",
+            RenderAnswer(absl::PermissionDeniedError("for\nroot")));
   CHECK(questions->Ask(Question::kKvmVersion).status() == absl::PermissionDeniedError("for root"));
   CHECK(questions->asked().size() == 4);
 }
