@@ -185,7 +185,7 @@ Group ContainerdChecks() {
                "The main file and all that it imports, in containerd's order. Where containerd can "
                "be run, its "
                "own `config dump` is asked too.",
-               {"CTR-IMPORT"},
+               {"CTR-IMPORT", "CTR-CFG-VER"},
                &Parses},
               {"CTR-IMPORT",
                Severity::kFatal,
@@ -213,7 +213,7 @@ Group ContainerdChecks() {
                "Write the same `version` in all files.",
                "2.0 to 2.2 let a drop-in's version replace the main file's; 2.3.0 to 2.3.4 refuse "
                "a higher one.",
-               {"CTR-CONF"},
+               {},
                &Schema},
               {"CTR-DISABLED",
                Severity::kFatal,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <sstream>
 
 #include "daemons/node-validator/checks/catalogue.h"
@@ -83,6 +84,33 @@ Findings Loaded(const Facts& facts) {
   return {Pass("the process is younger than the configuration", found.main_file)};
 }
 
+// Keys that a handler's table may have, of all versions. Source: containerd, docs/cri/config.md.
+constexpr auto kKeys = std::to_array<std::string_view>(
+    {"runtime_type", "runtime_path", "runtime_engine", "runtime_root", "pod_annotations",
+     "container_annotations", "privileged_without_host_devices",
+     "privileged_without_host_devices_all_devices_allowed", "base_runtime_spec", "cni_conf_dir",
+     "cni_max_conf_num", "snapshotter", "sandbox_mode", "sandboxer", "io_type", "cgroup_writable",
+     "options"});
+
+Findings Keys(const Facts& facts) {
+  return EachRuntime(facts, [&](const KataRuntime& runtime) {
+    const Handler& handler = runtime.handler;
+    std::vector<std::string> unknown;
+    for (const auto& [key, value] : facts.containerd.merged.TableAt(
+             {"plugins", handler.plugin, "containerd", "runtimes", handler.name})) {
+      if (std::ranges::count(kKeys, key) == 0) unknown.push_back(key);
+    }
+    if (handler.runtime_type.empty()) {
+      return Fail(unknown.empty() ? "no runtime_type" : "no runtime_type, but " + Some(unknown),
+                  handler.file);
+    }
+    if (unknown.empty()) return Pass(handler.runtime_type, handler.file);
+    Finding finding = Fail("unknown: " + Some(unknown), handler.file);
+    finding.severity = Severity::kDegraded;
+    return finding;
+  });
+}
+
 Findings Annotations(const Facts& facts) {
   return EachRuntime(facts, [](const KataRuntime& runtime) {
     const auto& list = runtime.handler.pod_annotations;
@@ -135,72 +163,81 @@ Findings Snapshotter(const Facts& facts) {
 }  // namespace
 
 Group HandlerChecks() {
-  return {"Runtime handlers",
-          {
-              {"KATA-INST",
-               Severity::kFatal,
-               "Kata is installed",
-               "configuration-qemu-nvidia-gpu*.toml below /opt/kata/share/defaults/kata-containers",
-               kKataDeploy,
-               "`ls -l /opt/kata/share/defaults/kata-containers | grep nvidia` shows the same.",
-               {},
-               &Installed},
-              {"CTR-HANDLER",
-               Severity::kFatal,
-               "containerd has a handler for such pods",
-               "kata-qemu-nvidia-gpu-snp or -tdx, at the place that this schema reads",
-               "Let kata-deploy, or gpuhost's kata-manager, write the handler and restart "
-               "containerd. See that "
-               "the shim is enabled in the chart (shims.qemu-nvidia-gpu-snp.enabled=true).",
-               "A RuntimeClass names a handler, and containerd looks it up in its configuration. A "
-               "table below "
-               "another schema's plugin is ignored with a warning only.",
-               {"KATA-INST", "CTR-CONF", "CTR-IMPORT", "CTR-DISABLED", "CTR-CFG-VER"},
-               &Present},
-              {"CTR-LOADED",
-               Severity::kFatal,
-               "containerd has loaded it",
-               "the handler is known to the running process",
-               "Run `systemctl restart containerd` when it suits: guests survive it where KillMode "
-               "is process "
-               "(CTR-UNIT).",
-               "containerd reads its configuration when it starts. From 2.0 on it tells what it "
-               "has loaded; "
-               "else times are compared.",
-               {"CTR-HANDLER", "CTR-RUN"},
-               &Loaded},
-              {"CTR-ANN",
-               Severity::kDegraded,
-               "Pods may pass words to Kata",
-               "pod_annotations has io.katacontainers.*",
-               "Add pod_annotations = [\"io.katacontainers.*\"] to the handler's table and restart "
-               "containerd.",
-               "kernel_params with agent.aa_kbc_params, and init-data, reach Kata by annotations. "
-               "Without them "
-               "no guest is attested.",
-               {"CTR-HANDLER"},
-               &Annotations},
-              {"CTR-PWHD",
-               Severity::kDegraded,
-               "Privileged pods get no devices of the host",
-               "privileged_without_host_devices = true",
-               "Set privileged_without_host_devices = true in the handler's table and restart "
-               "containerd.",
-               "Else containerd hands all of the host's devices to Kata, which tries to put them "
-               "into the guest.",
-               {"CTR-HANDLER"},
-               &HostDevices},
-              {"CTR-SNAP",
-               Severity::kDegraded,
-               "Images come into the guest",
-               "a snapshotter that containerd has: nydus-for-kata-tee or erofs",
-               "Set up nydus or erofs through kata-deploy's snapshotter.setup and the shim's "
-               "containerd.snapshotter.",
-               "A confidential guest pulls its images itself; a snapshotter on the host tells it "
-               "which.",
-               {"CTR-HANDLER"},
-               &Snapshotter},
-          }};
+  return {
+      "Runtime handlers",
+      {
+          {"KATA-INST",
+           Severity::kFatal,
+           "Kata is installed",
+           "configuration-qemu-nvidia-gpu*.toml below /opt/kata/share/defaults/kata-containers",
+           kKataDeploy,
+           "`ls -l /opt/kata/share/defaults/kata-containers | grep nvidia` shows the same.",
+           {},
+           &Installed},
+          {"CTR-HANDLER",
+           Severity::kFatal,
+           "containerd has a handler for such pods",
+           "kata-qemu-nvidia-gpu-snp or -tdx, at the place that this schema reads",
+           "Let kata-deploy, or gpuhost's kata-manager, write the handler and restart "
+           "containerd. See that "
+           "the shim is enabled in the chart (shims.qemu-nvidia-gpu-snp.enabled=true).",
+           "A RuntimeClass names a handler, and containerd looks it up in its configuration. A "
+           "table below "
+           "another schema's plugin is ignored with a warning only.",
+           {"KATA-INST", "CTR-CONF", "CTR-IMPORT", "CTR-DISABLED", "CTR-CFG-VER"},
+           &Present},
+          {"CTR-KEYS",
+           Severity::kFatal,
+           "The handler's table is spelt right",
+           "a runtime_type, and no key that containerd does not know",
+           "Correct the key in the file that is named, and restart containerd.",
+           "containerd only logs a warning about a key that it does not know, and goes without it.",
+           {"CTR-HANDLER"},
+           &Keys},
+          {"CTR-LOADED",
+           Severity::kFatal,
+           "containerd has loaded it",
+           "the handler is known to the running process",
+           "Run `systemctl restart containerd` when it suits: guests survive it where KillMode "
+           "is process "
+           "(CTR-UNIT).",
+           "containerd reads its configuration when it starts. From 2.0 on it tells what it "
+           "has loaded; "
+           "else times are compared.",
+           {"CTR-HANDLER", "CTR-RUN"},
+           &Loaded},
+          {"CTR-ANN",
+           Severity::kDegraded,
+           "Pods may pass words to Kata",
+           "pod_annotations has io.katacontainers.*",
+           "Add pod_annotations = [\"io.katacontainers.*\"] to the handler's table and restart "
+           "containerd.",
+           "kernel_params with agent.aa_kbc_params, and init-data, reach Kata by annotations. "
+           "Without them "
+           "no guest is attested.",
+           {"CTR-HANDLER"},
+           &Annotations},
+          {"CTR-PWHD",
+           Severity::kDegraded,
+           "Privileged pods get no devices of the host",
+           "privileged_without_host_devices = true",
+           "Set privileged_without_host_devices = true in the handler's table and restart "
+           "containerd.",
+           "Else containerd hands all of the host's devices to Kata, which tries to put them "
+           "into the guest.",
+           {"CTR-HANDLER"},
+           &HostDevices},
+          {"CTR-SNAP",
+           Severity::kDegraded,
+           "Images come into the guest",
+           "a snapshotter that containerd has: nydus-for-kata-tee or erofs",
+           "Set up nydus or erofs through kata-deploy's snapshotter.setup and the shim's "
+           "containerd.snapshotter.",
+           "A confidential guest pulls its images itself; a snapshotter on the host tells it "
+           "which.",
+           {"CTR-HANDLER"},
+           &Snapshotter},
+      }};
 }
 
 }  // namespace gpuhost::node_validator
