@@ -53,6 +53,7 @@ void OurNode::Drain() {
 
 void OurNode::Hear(const std::optional<kube::Node>& node) {
   const std::lock_guard lock(mutex_);
+  ++times_heard_;
   error_ = absl::OkStatus();
   if (!node) {
     seen_ = absl::NotFoundError("the node does not exist in Kubernetes; waiting for it");
@@ -82,9 +83,14 @@ absl::StatusOr<kube::Node> OurNode::Seen() {
 }
 
 absl::Status OurNode::Patch(const kube::NodePatch& patch) {
+  const auto times_heard = [this] {
+    const std::lock_guard lock(mutex_);
+    return times_heard_;
+  }();
   GPUHOST_ASSIGN(kube::Node node, client_.PatchNode(name_, patch));
   const std::lock_guard lock(mutex_);
-  if (seen_) seen_ = std::move(node);
+  // What the watch has told meanwhile may be newer than this answer; if not, it will tell more.
+  if (seen_ && times_heard == times_heard_) seen_ = std::move(node);
   return absl::OkStatus();
 }
 

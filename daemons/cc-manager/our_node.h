@@ -50,6 +50,7 @@ class OurNode {
   kube::CurlClient watch_http_;  // of the watch alone; it ends with `stop_`
   std::mutex mutex_;
   std::optional<absl::StatusOr<kube::Node>> seen_;
+  uint64_t times_heard_ = 0;  // of the watch
   absl::Status error_;
   std::atomic<int> watch_restarts_ = 0;
   bool events_allowed_ = true;

@@ -73,4 +73,25 @@ std::string RenderJson(std::span<const Row> rows) {
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::string CommonMode(std::span<const Row> rows) {
+  if (rows.empty()) return "";
+  const std::string& first = rows.front().mode;
+  return std::ranges::all_of(rows, [&](const Row& row) { return row.mode == first; }) ? first : "";
+}
+
+std::string RenderMode(std::span<const Row> rows) {
+  if (const std::string mode = CommonMode(rows); !mode.empty()) return mode + "\n";
+  std::string text;
+  for (const Row& row : rows) {
+    text += fmt::format("{} {}\n", row.bdf, row.mode.empty() ? "unknown: " + row.note : row.mode);
+  }
+  return text;
+}
+
+std::string RenderModeJson(std::span<const Row> rows) {
+  nlohmann::ordered_json json{{"schema", 1}, {"mode", nullptr}};
+  if (const std::string mode = CommonMode(rows); !mode.empty()) json["mode"] = mode;
+  return json.dump() + "\n";
+}
+
 }  // namespace gpuhost::gpuhostctl

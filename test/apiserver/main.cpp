@@ -20,6 +20,16 @@ std::vector<std::string> OfScripted() {
   apiserver::ScriptedApiServer server;
   server.AddNode("transcript");
   server.AddNode("other");
+  server.AddBudget({.name = "one", .match = {{"budget", "one"}}});
+  for (const char* name : {"two", "three"}) {
+    server.AddBudget({.name = name, .match = {{"budget", "several"}}});
+  }
+  const auto add = [&](const std::string& name, const apiserver::Texts& labels) {
+    server.AddPod({.name = name, .node = "transcript", .labels = labels, .lingers = true});
+  };
+  add("plain", {});
+  add("guarded", {{"budget", "one"}});
+  add("torn", {{"budget", "several"}});
   return apiserver::Transcribe({server.admin(), server.stranger(), "transcript", "other",
                                 [&](const std::string& version) { server.Forget(version); }});
 }

@@ -67,13 +67,10 @@ Answer Protected(const ScriptedBudget& budget) {
   return answer;
 }
 
-// The server sends this failure as the object that it was asked to create.
 Answer SeveralBudgets() {
-  Answer answer = Failure(500, "",
-                          "This pod has more than one PodDisruptionBudget, which the eviction "
-                          "subresource does not support.");
-  answer.code = 201;
-  return answer;
+  return Failure(500, "",
+                 "This pod has more than one PodDisruptionBudget, which the eviction subresource "
+                 "does not support.");
 }
 
 Answer Success(int code) {
@@ -185,9 +182,10 @@ Answer Pods::Evict(const Query& query) {
     if (budgets.size() == 1 && budgets[0]->allowed == 0) return Protected(*budgets[0]);
     if (budgets.size() == 1) --budgets[0]->allowed;
   }
+  const Json::json_pointer precondition("/deleteOptions/preconditions/uid");
   const std::string asked = TextAt(body, "/deleteOptions/preconditions/uid");
   const std::string uid = TextAt(held.object, "/metadata/uid");
-  if (!asked.empty() && asked != uid) return AnotherUid(query.name, asked, uid);
+  if (body.contains(precondition) && asked != uid) return AnotherUid(query.name, asked, uid);
   End(key);
   return Success(201);
 }

@@ -33,9 +33,11 @@ std::string TextOf(const Json& json, const char* pointer) {
   return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : value.dump();
 }
 
-// Resource versions, and only they, are numbers of two digits or more in these texts.
+// Of what is left, resource versions, and only they, are numbers of two digits or more.
 std::string WithoutNumbers(const std::string& text) {
-  return std::regex_replace(text, std::regex("[0-9]{2,}"), "N");
+  const std::string known =
+      std::regex_replace(text, std::regex("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UID");
+  return std::regex_replace(known, std::regex("[0-9]{2,}"), "N");
 }
 
 // The wording of a bad request and the number of equal causes are not the same in all releases.
@@ -44,7 +46,10 @@ std::string DescribeStatus(const Json& status) {
   std::string text = fmt::format("Status {} {}", code, TextOf(status, "/reason"));
   if (code != 400) text += fmt::format(" '{}'", WithoutNumbers(TextOf(status, "/message")));
   std::set<std::string> causes;
-  for (const Json& cause : Part(status, "/details/causes")) causes.insert(TextOf(cause, "/reason"));
+  for (const Json& cause : Part(status, "/details/causes")) {
+    const std::string reason = TextOf(cause, "/reason");
+    causes.insert(reason == "DisruptionBudget" ? TextOf(cause, "/message") : reason);
+  }
   if (!causes.empty()) text += fmt::format(" cause {}", fmt::join(causes, ", "));
   if (const auto seconds = TextOf(status, "/details/retryAfterSeconds"); !seconds.empty()) {
     text += " retry after " + seconds;
@@ -55,6 +60,19 @@ std::string DescribeStatus(const Json& status) {
 std::string DescribeNode(const Json& node) {
   return fmt::format("node {} labels {}", TextOf(node, "/metadata/name"),
                      Part(node, "/metadata/labels").dump());
+}
+
+std::string DescribePods(const Json& list) {
+  std::vector<std::string> names;
+  for (const Json& pod : list["items"]) names.push_back(TextOf(pod, "/metadata/name"));
+  const bool more = !TextOf(list, "/metadata/continue").empty();
+  return fmt::format("pods {}{}", fmt::join(names, ", "), more ? " and more" : "");
+}
+
+std::string DescribeEvent(const Json& event) {
+  return fmt::format("event {} of {} {} in '{}': {}", TextOf(event, "/reason"),
+                     TextOf(event, "/involvedObject/kind"), TextOf(event, "/involvedObject/name"),
+                     TextOf(event, "/metadata/namespace"), TextOf(event, "/message"));
 }
 
 // The kinds of events in their order, repeated ones once, for their number is a matter of time.
@@ -80,6 +98,10 @@ std::string Describe(const kube::Response& response) {
     text += DescribeNode(json);
   } else if (kind == "NodeList") {
     text += fmt::format("{} nodes", json["items"].size());
+  } else if (kind == "PodList") {
+    text += DescribePods(json);
+  } else if (kind == "Event") {
+    text += DescribeEvent(json);
   } else {
     text += DescribeEvents(response.body);
   }
@@ -117,6 +139,9 @@ class Writer {
   void Rights();
   void Lists();
   void Oblivion();
+  void ItsPods();
+  void Evictions();
+  void Notices();
   void TheClient();
   void Departure();
 
@@ -124,10 +149,14 @@ class Writer {
 
  private:
   void KeepChangingTheOther(std::stop_token stop) const;
-  std::string ResourceVersion() {
-    const auto response = http_.Send(parties_.admin, {.path = path_});
+  std::string Look(const std::string& path, const char* pointer) {
+    const auto response = http_.Send(parties_.admin, {.path = path});
     if (!response.ok()) return "";
-    return TextOf(Json::parse(response->body, nullptr, false), "/metadata/resourceVersion");
+    return TextOf(Json::parse(response->body, nullptr, false), pointer);
+  }
+  std::string ResourceVersion() { return Look(path_, "/metadata/resourceVersion"); }
+  std::string UidOf(const std::string& pod) {
+    return Look("/api/v1/namespaces/default/pods/" + pod, "/metadata/uid");
   }
 
   kube::CurlClient http_;
@@ -201,6 +230,55 @@ void Writer::Oblivion() {
   Watch("watch from what is forgotten", before);
 }
 
+void Writer::ItsPods() {
+  const std::string here = "fieldSelector=spec.nodeName%3D" + parties_.node + "&limit=";
+  const std::string first = Ask("pods, first page", {.path = "/api/v1/pods?" + here + "2"});
+  const std::string next = TextOf(Json::parse(first, nullptr, false), "/metadata/continue");
+  Ask("pods, last page", {.path = "/api/v1/pods?" + here + "2&continue=" + next});
+  Ask("pods of a namespace", {.path = "/api/v1/namespaces/default/pods?" + here + "50"});
+  Ask("pods of another", {.path = "/api/v1/namespaces/not-there/pods?" + here + "50"});
+  Ask("pods without rights", parties_.stranger, {.path = "/api/v1/pods?" + here + "50"});
+  Ask("pods of a namespace without rights", parties_.stranger,
+      {.path = "/api/v1/namespaces/default/pods?" + here + "50"});
+}
+
+void Writer::Evictions() {
+  const auto evict = [](const std::string& pod, const std::string& uid = "") {
+    return Request{.method = "POST",
+                   .path = fmt::format("/api/v1/namespaces/default/pods/{}/eviction", pod),
+                   .body = kube::EvictionOf({.name = pod, .name_space = "default", .uid = uid}),
+                   .content_type = "application/json"};
+  };
+  Ask("evict one that is not there", evict("not-there"));
+  Ask("evict without rights", parties_.stranger, evict("plain"));
+  Ask("evict another of that name", evict("plain", "00000000-0000-4000-8000-00000000ffff"));
+  Ask("evict one without identity", evict("plain"));
+  Request no_json = evict("plain");
+  no_json.body = "{";
+  Ask("evict, no JSON", no_json);
+  Ask("evict against a budget", evict("guarded"));
+  Ask("evict against two budgets", evict("torn"));
+  Ask("evict", evict("plain", UidOf("plain")));
+  Ask("evict what is about to end", evict("plain", UidOf("plain")));
+}
+
+void Writer::Notices() {
+  kube::Node node;
+  node.name = parties_.node;
+  node.uid = "00000000-0000-4000-8000-000000000000";
+  const auto create = [&](const std::string& name_space) {
+    return Request{.method = "POST",
+                   .path = "/api/v1/namespaces/" + name_space + "/events",
+                   .body = kube::EventOf(
+                       node, {.reason = "Transcript", .message = "text", .component = "transcript"},
+                       1800000000),
+                   .content_type = "application/json"};
+  };
+  Ask("event", create("default"));
+  Ask("event in a namespace that is not its own", create("kube-system"));
+  Ask("event without rights", parties_.stranger, create("default"));
+}
+
 void Writer::TheClient() {
   kube::Client client(http_, [this] { return parties_.admin; });
   const auto line = [this](const std::string& what, const absl::StatusOr<kube::Node>& node) {
@@ -216,6 +294,13 @@ void Writer::TheClient() {
   line("bad value", client.PatchNodeLabels(parties_.node, {{"nvidia.com/d", "?"}}));
   kube::Client stranger(http_, [this] { return parties_.stranger; });
   line("without rights", stranger.GetNode(parties_.node));
+  const auto evict = [&](const std::string& name) {
+    const absl::Status status =
+        client.EvictPod({.name = name, .name_space = "default", .uid = UidOf(name)});
+    lines_.push_back(
+        fmt::format("client, evict {}: {}", name, absl::StatusCodeToString(status.code())));
+  };
+  for (const char* name : {"plain", "guarded", "torn", "not-there"}) evict(name);
 }
 
 void Writer::Departure() {
@@ -233,6 +318,9 @@ std::vector<std::string> Transcribe(const Parties& parties) {
   writer.Rights();
   writer.Lists();
   writer.Oblivion();
+  writer.ItsPods();
+  writer.Evictions();
+  writer.Notices();
   writer.TheClient();
   writer.Departure();
   return std::move(writer.lines_);

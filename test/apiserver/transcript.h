@@ -14,6 +14,8 @@ struct Parties {
   kube::Endpoint admin;          // may do everything with nodes
   kube::Endpoint stranger;       // is known and may do nothing
   std::string node, other_node;  // exist, and nobody else changes them
+  // On `node` are these pods of the namespace default, which run: "plain"; "guarded", whose one
+  // budget "one" (1 of 1 healthy is needed) allows no disruption; "torn", which has two budgets.
   // Makes the server forget everything before that resource version, its own memory included.
   std::function<void(const std::string& resource_version)> forget;
 };

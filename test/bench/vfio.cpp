@@ -2,18 +2,14 @@
 //
 // How long a plan takes, and how much memory the daemon needs, on a machine of 8 GPUs, 4 NVSwitches
 // and 200 other functions that exists as files only: vfio-bench VFIO-MANAGER
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
 
-#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/vfio/plan.h"
+#include "test/bench/process.h"
+#include "test/bench/table.h"
 #include "test/fake/fake_kernel.h"
 
 namespace {
@@ -49,7 +45,7 @@ double MedianPlanMs(const HostFs& fs) {
   for (int i = 0; i < 101; ++i) {
     const auto start = std::chrono::steady_clock::now();
     const auto seen = vfio::Observe(fs);
-    if (!seen.ok() || vfio::Plan(*seen, {.nvswitches = true}).size() != 12) return -1;
+    if (!seen.ok() || vfio::Plan(*seen, {.nvswitches = true}).size() != 12) return 1e9;
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     times.push_back(took.count());
   }
@@ -59,45 +55,27 @@ double MedianPlanMs(const HostFs& fs) {
 
 // As a pass leaves them, so that the daemon finds nothing to do.
 void BindAll(fake::TempRoot& root, const HostFs& fs) {
-  for (const pci::Device& device : vfio::Observe(fs)->devices) {
+  const auto seen = vfio::Observe(fs);
+  if (!seen.ok()) return;
+  for (const pci::Device& device : seen->devices) {
     root.Link(device.SysfsPath("driver"), "../../drivers/vfio-pci");
     root.File(device.SysfsPath("driver_override"), "vfio-pci\n");
     root.File(device.SysfsPath("d3cold_allowed"), "0\n");
   }
 }
 
-// "VmRSS:      5120 kB" of /proc/<pid>/status; 0 when there is no such line.
-uint64_t KiB(pid_t pid, std::string_view key) {
-  const std::string text = HostFs().Read(fmt::format("/proc/{}/status", pid)).value_or("");
-  const size_t at = text.find(key);
-  if (at == std::string::npos) return 0;
-  const size_t digits = text.find_first_of("0123456789", at);
-  return ParseDecimal(text.substr(digits, text.find(' ', digits) - digits)).value_or(0);
-}
-
 // Starts the daemon on the machine, and measures it when it has made its first pass.
-bool MeasureDaemon(const char* program, const fake::TempRoot& root) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    const std::string path = root.path();
-    ::close(STDERR_FILENO);
-    ::open("/dev/null", O_WRONLY);
-    ::execl(program, "vfio-manager", "run", "--all", "--root", path.c_str(), nullptr);
-    ::_exit(127);
+void MeasureDaemon(bench::Table& table, const char* program, const fake::TempRoot& root) {
+  const bench::Process daemon(program, {"run", "--all", "--root", root.path()});
+  if (!bench::Becomes([&] { return root.Exists("/run/nvidia/gpuhost/vfio-manager.json"); })) {
+    table.Failed("daemon", "no status document came");
+    return;
   }
-  const auto published = [&] { return root.Exists("/run/nvidia/gpuhost/vfio-manager.json"); };
-  for (int i = 0; i < 300 && !published(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  if (!published()) return false;
-  fmt::print("  daemon, resident                {:7} KiB, of these its own {} KiB\n",
-             KiB(pid, "VmRSS:"), KiB(pid, "RssAnon:"));
-  const uint64_t before = KiB(pid, "voluntary_ctxt_switches:");
+  table.Row("daemon, resident", 6, bench::StatusOf(daemon.pid(), "VmRSS:") / 1024, "MiB");
+  table.Row("of these its own", bench::StatusOf(daemon.pid(), "RssAnon:") / 1024, "MiB");
+  const double before = bench::SleepsOf(daemon.pid());
   std::this_thread::sleep_for(std::chrono::seconds(3));
-  fmt::print("  wake-ups in 3 s of quiet        {:7}\n",
-             KiB(pid, "voluntary_ctxt_switches:") - before);
-  ::kill(pid, SIGTERM);
-  return ::waitpid(pid, nullptr, 0) == pid;
+  table.Row("wake-ups in 3 s of quiet", 0, bench::SleepsOf(daemon.pid()) - before, "");
 }
 
 }  // namespace
@@ -107,8 +85,10 @@ int main(int argc, char** argv) {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);
   BuildMachine(root, kernel);
-  fmt::print("8 GPUs, 4 NVSwitches, 200 other functions, natively:\n");
-  fmt::print("  observe and plan                {:7.2f} ms\n", MedianPlanMs(kernel));
+  bench::Table table;
+  table.Heading("binding, natively: 8 GPUs, 4 NVSwitches, 200 others");
+  table.Row("observe and plan, median", 10, MedianPlanMs(kernel), "ms");
   BindAll(root, kernel);
-  return MeasureDaemon(argv[1], root) ? 0 : 1;
+  MeasureDaemon(table, argv[1], root);
+  return table.exit_status();
 }

@@ -4,12 +4,12 @@
 set -euo pipefail
 now() { cut -d' ' -f1 /proc/uptime; }
 result=0
-heading() { printf '%-56s %9s %9s\n' "$1" budget measured; }
+heading() { printf '%-56s %11s %11s\n' "$1" budget measured; }
 # row WHAT BUDGET MEASURED UNIT
 row() {
   local verdict
   verdict=$(awk -v b="$2" -v m="$3" 'BEGIN { print m <= b ? "" : "  TOO MUCH" }')
-  printf '%-56s %7s %s %7s %s%s\n' "$1" "$2" "$4" "$3" "$4" "$verdict"
+  printf '%-56s %7s %-3s %7s %-3s%s\n' "$1" "$2" "$4" "$3" "$4" "$verdict"
   [ -z "$verdict" ] || result=1
 }
 
@@ -29,7 +29,8 @@ hardware() {
   done
 }
 
-# Rows of the Kubernetes part have their place here: from label to state label, memory, start-up.
+# The whole program with an API server beside it, from label to state label.
+kubernetes() { change-bench "$(command -v cc-manager)" "$BOOT_MS" || result=1; }
 
 vendor() {
   if [ -z "${GPU_ADMIN_TOOLS:-}" ]; then
@@ -46,5 +47,6 @@ vendor() {
 
 vfio-manage bind --all 2>/dev/null
 hardware
+kubernetes
 vendor
 exit $result

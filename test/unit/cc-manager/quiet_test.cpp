@@ -18,17 +18,13 @@ const std::string kToken = "paused-for-cc-mode-change";
 const apiserver::Texts kOperandLabels{{kMode, "on"}, {kVfio, "true"}, {kKataPlugin, "true"}};
 
 // The GPU Operator's pods on the node.
-void AddOperands(NodeWorld& world, int lag = 0) {
-  world.server->AddOperand({.node = "n",
-                            .label = kVfio,
-                            .name_space = "gpu-operator",
-                            .app = "nvidia-vfio-manager",
-                            .lag = lag});
+void AddOperands(NodeWorld& world) {
+  world.server->AddOperand(
+      {.node = "n", .label = kVfio, .name_space = "gpu-operator", .app = "nvidia-vfio-manager"});
   world.server->AddOperand({.node = "n",
                             .label = kKataPlugin,
                             .name_space = "gpu-operator",
-                            .app = "nvidia-kata-sandbox-device-plugin-daemonset",
-                            .lag = lag});
+                            .app = "nvidia-kata-sandbox-device-plugin-daemonset"});
 }
 
 // No knob, no reset. (At the start the firmware is asked what it has pending, which is a message.)
@@ -54,15 +50,16 @@ void PluginAnswers(NodeWorld& world, const std::vector<std::string>& users = {})
 
 TEST_CASE("operands are gone before a knob is written, and are back afterwards") {
   NodeWorld world({"h100-pcie"}, true, kOperandLabels);
-  AddOperands(world, 3);
+  AddOperands(world);
   world.server->AddPod({.name = "other", .name_space = "gpu-operator", .node = "n"});
-  for (int i = 0; i < 6; ++i) REQUIRE(world.node->Operands().ok());  // they lag behind by requests
+  REQUIRE(world.node->Operands().ok());  // the controller acts after a request
   const auto there = [&] {
     return world.server->HasPod("gpu-operator", "nvidia-vfio-manager-00001") ||
            world.server->HasPod("gpu-operator",
                                 "nvidia-kata-sandbox-device-plugin-daemonset-00002");
   };
   REQUIRE(there());
+  world.server->HoldOperands();
   std::string at_first_write;
   bool there_at_first_write = true;
   world.machine.kernel.OnWrite([&](const std::string&) {
@@ -70,6 +67,8 @@ TEST_CASE("operands are gone before a knob is written, and are back afterwards")
     at_first_write = world.Label(kVfio) + " " + world.Label(kKataPlugin);
     there_at_first_write = there();
   });
+  world.wakeup.Pass(3);
+  world.wakeup.Then([&] { world.server->ReleaseOperands(); });
   world.wakeup.Pass(10);
   CHECK(world.Settle().status.ok());
   CHECK_FALSE(there_at_first_write);

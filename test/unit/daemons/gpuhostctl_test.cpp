@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemons/common/service/status_document.h"
+#include "daemons/gpuhostctl/delegate.h"
 #include "daemons/gpuhostctl/devices.h"
 #include "daemons/gpuhostctl/render.h"
 #include "daemons/gpuhostctl/status.h"
@@ -116,4 +117,27 @@ TEST_CASE("the table is aligned and the JSON says the same") {
   const std::string json = gpuhostctl::RenderJson(rows);
   CHECK(json.find("\"iommu_group\": 12") != std::string::npos);
   CHECK(json.find("\"mode\": null") != std::string::npos);
+}
+
+TEST_CASE("the mode of a machine is one word only when all devices agree") {
+  fake::Machine machine(2);
+  machine.Bring(0, Mode::kOn);
+  machine.Bring(1, Mode::kOn);
+  CHECK(gpuhostctl::RenderMode(Status(machine)) == "on\n");
+  machine.Bring(1, Mode::kOff);
+  CHECK(gpuhostctl::RenderMode(Status(machine)) == "0000:01:00.0 on\n0000:02:00.0 off\n");
+  CHECK(gpuhostctl::RenderModeJson(Status(machine)) == "{\"schema\":1,\"mode\":null}\n");
+  machine.gpu(0).Set(vgpu::Fault::kDead);
+  machine.gpu(1).Set(vgpu::Fault::kDead);
+  CHECK(gpuhostctl::CommonMode(Status(machine)).empty());
+}
+
+TEST_CASE("what a daemon looks after is not changed behind its back") {
+  fake::Machine machine(1);
+  CHECK(gpuhostctl::CheckNotAlive(machine.kernel, "cc-manager").ok());
+  fake::OtherProcess daemon(machine.kernel, "cc-manager");
+  const absl::Status refused = gpuhostctl::CheckNotAlive(machine.kernel, "cc-manager");
+  CHECK(absl::IsFailedPrecondition(refused));
+  CHECK(Text(refused).find("nvidia.com/cc.mode") != std::string::npos);
+  CHECK(gpuhostctl::CheckNotAlive(machine.kernel, "").ok());
 }
