@@ -11,6 +11,8 @@ void DescribeMetrics(service::Metrics& metrics) {
                    "Units by resource; without reason they are offered");
   metrics.Describe("gpuhost_plugin_devices", Type::kGauge,
                    "Devices by resource; more than units where some share an IOMMU group");
+  metrics.Describe("gpuhost_plugin_device_healthy", Type::kGauge,
+                   "1: offered; 0: withheld, with the reason");
   metrics.Describe("gpuhost_plugin_registered", Type::kGauge, "The kubelet of now knows of it");
   metrics.Describe("gpuhost_plugin_followed", Type::kGauge, "The kubelet follows its list");
   metrics.Describe("gpuhost_plugin_registrations_total", Type::kCounter, "Registrations");
@@ -22,6 +24,7 @@ void DescribeMetrics(service::Metrics& metrics) {
 void SetMetrics(service::Metrics& metrics, const std::vector<Plugin::Resource>& resources,
                 Duration pass) {
   metrics.Clear("gpuhost_plugin_units");
+  metrics.Clear("gpuhost_plugin_device_healthy");
   for (const Plugin::Resource& resource : resources) {
     const auto set = [&](const char* name, double value) {
       metrics.Set(name, {{"resource", resource.name}}, value);
@@ -29,9 +32,16 @@ void SetMetrics(service::Metrics& metrics, const std::vector<Plugin::Resource>& 
     size_t devices = 0;
     for (const Listed& listed : resource.listed) {
       devices += listed.unit.bdfs.size();
-      metrics.Add(
-          "gpuhost_plugin_units",
-          {{"resource", resource.name}, {"reason", std::string(ToString(listed.problem.reason))}});
+      const std::string reason(ToString(listed.problem.reason));
+      metrics.Add("gpuhost_plugin_units", {{"resource", resource.name}, {"reason", reason}});
+      for (const pci::Bdf& bdf : listed.unit.bdfs) {
+        metrics.Set("gpuhost_plugin_device_healthy",
+                    {{"bdf", bdf.ToString()},
+                     {"resource", resource.name},
+                     {"unit", listed.unit.id},
+                     {"reason", reason}},
+                    listed.healthy());
+      }
     }
     set("gpuhost_plugin_devices", static_cast<double>(devices));
     set("gpuhost_plugin_registered", resource.registered);

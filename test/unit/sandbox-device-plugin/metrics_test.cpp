@@ -31,6 +31,10 @@ TEST_CASE("metrics tell units by reason, devices, registrations and requests") {
            "gpuhost_plugin_units{resource=\"nvidia.com/pgpu\",reason=\"\"} 1\n",
            "gpuhost_plugin_units{resource=\"nvidia.com/pgpu\",reason=\"mode-change\"} 1\n",
            "gpuhost_plugin_devices{resource=\"nvidia.com/pgpu\"} 3\n",
+           "gpuhost_plugin_device_healthy{bdf=\"0000:01:00.0\",resource=\"nvidia.com/pgpu\","
+           "unit=\"1\",reason=\"\"} 1\n",
+           "gpuhost_plugin_device_healthy{bdf=\"0000:03:00.0\",resource=\"nvidia.com/pgpu\","
+           "unit=\"2\",reason=\"mode-change\"} 0\n",
            "gpuhost_plugin_registered{resource=\"nvidia.com/pgpu\"} 1\n",
            "gpuhost_plugin_followed{resource=\"nvidia.com/pgpu\"} 1\n",
            "gpuhost_plugin_registrations_total{resource=\"nvidia.com/pgpu\"} 3\n",
