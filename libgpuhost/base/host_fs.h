@@ -66,7 +66,7 @@ class HostFs {
   virtual absl::Status Rename(std::string_view from, std::string_view to);
   // Makes `path` a symbolic link to `target`, or points one that is there to it, in one step.
   virtual absl::Status ReplaceLink(std::string_view path, std::string_view target);
-  // Another name for a file. kFailedPrecondition where `path` is there already.
+  // Another name for a file. kAlreadyExists where `path` is there already.
   virtual absl::Status HardLink(std::string_view file, std::string_view path);
   // rm -rf, following no links; OK where there is nothing.
   virtual absl::Status RemoveTree(std::string_view path);

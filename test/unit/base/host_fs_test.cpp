@@ -2,6 +2,7 @@
 #include "libgpuhost/base/host_fs.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
@@ -117,4 +118,42 @@ TEST_CASE("programs run below a root, and their complaint is the error") {
   CHECK(absl::IsNotFound(RunProgram(limit, "/", {"/bin/no-such-program"})));
   const absl::Status status = RunProgram(limit, "/", {"/bin/sh", "-c", "echo broken >&2; exit 3"});
   CHECK(Text(status).find("broken") != std::string::npos);
+}
+
+TEST_CASE("names of files and directories are moved, added and removed") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  root.File("/a/file", "1");
+  REQUIRE(fs.Rename("/a", "/b").ok());
+  CHECK(root.Content("/b/file") == "1");
+  CHECK(absl::IsNotFound(fs.Rename("/a", "/c")));
+  REQUIRE(fs.HardLink("/b/file", "/same").ok());
+  CHECK(root.Content("/same") == "1");
+  CHECK(absl::IsAlreadyExists(fs.HardLink("/b/file", "/same")));
+  REQUIRE(fs.ReplaceLink("/current", "b").ok());
+  REQUIRE(fs.ReplaceLink("/current", "c").ok());
+  CHECK(*fs.ReadLink("/current") == "c");
+  root.Link("/b/out", "../same");
+  REQUIRE(fs.RemoveTree("/b").ok());
+  CHECK_FALSE(fs.Exists("/b"));
+  CHECK(root.Content("/same") == "1");
+  CHECK(fs.RemoveTree("/b").ok());
+}
+
+TEST_CASE("a file that is replaced keeps its owner") {
+  if (::geteuid() != 0) {
+    WARN("not run: it takes root to give files away");
+    return;
+  }
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  root.File("/file", "1");
+  const std::string path = root.Of("/file").string();
+  REQUIRE(::chown(path.c_str(), 12, 34) == 0);
+  REQUIRE(fs.WriteFileAtomic("/file", "2", 0640).ok());
+  struct stat now {};
+  REQUIRE(::stat(path.c_str(), &now) == 0);
+  CHECK(now.st_uid == 12);
+  CHECK(now.st_gid == 34);
+  CHECK((now.st_mode & 07777) == 0640);
 }

@@ -76,6 +76,7 @@ KataNode::KataNode(std::string containerd) : program(std::move(containerd)) {
   root.Directory("/sys/bus/pci/devices");
   root.Directory("/proc");
   options.artifacts_dir = "/var/lib/gpuhost/kata";
+  options.config_path = "/etc/gpuhost/kata-manager.yaml";
 }
 
 Deps KataNode::deps() {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Fetching by libcurl from a registry on this machine that does all that registries do.
+#include <sched.h>
+#include <sys/mount.h>
+
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 
 #include "daemons/common/kube/curl_client.h"
 #include "daemons/kata-manager/artifacts/fetch.h"
@@ -30,7 +35,14 @@ struct World {
   // Another process.
   void Reset() {
     fetcher.emplace(
-        kernel, RegistryDeps{.http = http, .clock = clock, .stopping = [this] { return stop; }},
+        kernel,
+        RegistryDeps{.http = http,
+                     .clock = clock,
+                     .stopping = [this] { return stop; },
+                     .progress =
+                         [this](uint64_t arrived, uint64_t) {
+                           if (on_progress) on_progress(arrived);
+                         }},
         [this](const std::string& name) -> absl::StatusOr<std::string> {
           const auto found = secrets.find(name);
           if (found == secrets.end()) return absl::NotFoundError("no secret " + name);
@@ -51,10 +63,6 @@ struct World {
   }
   absl::StatusOr<Recipe> Fetch() { return Fetch(Class("@" + digest)); }
   absl::Status Status() { return Fetch().status(); }
-  // The blobs on the disk, whole or on their way.
-  size_t Blobs() {
-    return kernel.List("/art/cas/sha256").value_or(std::vector<std::string>()).size();
-  }
   size_t Partials() {
     return kernel.List("/art/cas/partial").value_or(std::vector<std::string>()).size();
   }
@@ -71,6 +79,7 @@ struct World {
   std::vector<std::string> pull_secrets;
   Space space{uint64_t{1} << 40, uint64_t{1} << 40};
   bool stop = false;
+  std::function<void(uint64_t)> on_progress;
   Config config;
   std::optional<Fetcher> fetcher;
 };
@@ -257,6 +266,32 @@ TEST_CASE("a disk that is too full is seen before anything comes") {
   CHECK(absl::IsResourceExhausted(status));
   CHECK_THAT(Text(status), Contains("make room, or set artifactsDir"));
   CHECK(world.server.CountOf("blobs/") == 0);
+}
+
+TEST_CASE("a disk that fills up while something comes: what came goes, and room is there again") {
+  World world;
+  world.root.Directory("/art");
+  const std::string disk = world.root.Of("/art").string();
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("none", disk.c_str(), "tmpfs", 0, "size=1m") != 0) {
+    WARN("not run: a small disk needs the right to mount one");
+    return;
+  }
+  // Others write, too.
+  world.on_progress = [&](uint64_t arrived) {
+    if (arrived < 30'000 || world.root.Exists("/art/theirs")) return;
+    std::ofstream(disk + "/theirs") << std::string(4 << 20, 'x');
+  };
+  const absl::Status status = world.Status();
+  INFO(Text(status));
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK(world.server.CountOf(world.ImagePath()) == 1);
+  CHECK(world.Partials() == 0);
+  CHECK_FALSE(world.root.Exists("/art/cas/sha256/" + Sha256Of(kImage)));
+  world.on_progress = {};
+  std::filesystem::remove(disk + "/theirs");
+  CHECK(world.Status().ok());
+  CHECK(::umount2(disk.c_str(), MNT_DETACH) == 0);
 }
 
 TEST_CASE("a tag is taken only where that is allowed, and looked up once an hour") {
