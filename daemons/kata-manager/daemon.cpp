@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <map>
 
 #include "daemons/common/service/directory_watch.h"
 #include "daemons/common/service/exit_code.h"

@@ -131,9 +131,11 @@ absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Co
   if (program.ok()) {
     GPUHOST_ASSIGN(const std::string said, program->version());
     GPUHOST_ASSIGN(result.observed.version, containerd::ParseVersion(said));
-    GPUHOST_ASSIGN(result.observed.dump,
-                   containerd::DumpNow(deps.fs, *program, result.observed,
-                                       ArtifactsDir(options, config) + "/rehearsal"));
+    if (!handlers.empty()) {
+      GPUHOST_ASSIGN(result.observed.bare,
+                     containerd::DumpWithoutUs(deps.fs, *program, result.observed,
+                                               ArtifactsDir(options, config) + "/rehearsal"));
+    }
   } else if (!handlers.empty()) {  // to take them away it is not needed
     return program.status();
   }

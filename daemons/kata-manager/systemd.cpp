@@ -51,7 +51,7 @@ absl::StatusOr<std::string> Call(sd_bus* bus, const char* method,
     if (result >= 0) result = sd_bus_message_append(request.get(), "s", text.c_str());
   }
   if (result < 0) return Failed(result, method);
-  sd_bus_error error = SD_BUS_ERROR_NULL;
+  sd_bus_error error{};
   sd_bus_message* raw_reply = nullptr;
   result = sd_bus_call(bus, request.get(), 0, &error, &raw_reply);
   const Message reply(raw_reply);

@@ -37,16 +37,6 @@ void Change(Plan& plan, const std::string& path, const std::optional<std::string
   if (before != after) plan.changes.push_back({path, before, after});
 }
 
-// The main file as it would be without us.
-absl::StatusOr<std::optional<std::string>> MainWithoutUs(const Observed& observed) {
-  const Location& where = observed.where;
-  if (!observed.main || !where.editable) return observed.main;
-  GPUHOST_ASSIGN(const std::string text,
-                 WithoutImport(where.main, WithoutBlock(*observed.main), ImportName(where)));
-  const bool made = text.starts_with(kMadeHeader) && (text == MadeMain(2) || text == MadeMain(3));
-  return made ? std::nullopt : std::optional<std::string>(text);
-}
-
 absl::Status PlanRemoval(const Observed& observed, Plan& plan) {
   GPUHOST_ASSIGN(const auto main, MainWithoutUs(observed));
   Change(plan, observed.where.main, observed.main, main);
@@ -60,7 +50,7 @@ absl::Status PlanBlock(const Observed& observed, const std::string& plugin, Plan
   const auto others = NamesIn(bare.value_or(""));
   std::vector<Handler> handlers = plan.handlers;
   if (others.empty()) {
-    const auto runc = HandlerIn(observed.dump, kDefaultHandler);
+    const auto runc = HandlerIn(observed.bare, kDefaultHandler);
     if (runc) handlers.push_back(*runc);
   }
   GPUHOST_ASSIGN(const std::string main, WithBlock(where.main, bare.value_or(MadeMain(2)),
@@ -99,6 +89,15 @@ absl::Status PlanFile(const Observed& observed, const MainFile& main, const std:
 }
 
 }  // namespace
+
+absl::StatusOr<std::optional<std::string>> MainWithoutUs(const Observed& observed) {
+  const Location& where = observed.where;
+  if (!observed.main || !where.editable) return observed.main;
+  GPUHOST_ASSIGN(const std::string text,
+                 WithoutImport(where.main, WithoutBlock(*observed.main), ImportName(where)));
+  const bool made = text.starts_with(kMadeHeader) && (text == MadeMain(2) || text == MadeMain(3));
+  return made ? std::nullopt : std::optional<std::string>(text);
+}
 
 absl::StatusOr<Version> ParseVersion(const std::string& said) {
   for (size_t dot = said.find('.'); dot != std::string::npos; dot = said.find('.', dot + 1)) {

@@ -25,7 +25,7 @@ struct Observed {
   Location where;
   std::optional<std::string> main, file;  // the bytes of the main file and of ours
   std::optional<Version> version;         // of the program; empty: not asked
-  Flat dump;                              // what it makes of its files; empty: not asked
+  Flat bare;                              // what it makes of them without us; empty: not asked
 };
 // Reads the files, and asks nothing of the program.
 absl::StatusOr<Observed> Observe(const HostFs& fs, const Location& where);
@@ -43,6 +43,9 @@ struct Plan {
 //   kFailedPrecondition  this containerd's files do not allow it; the text says what to do
 //   kUnimplemented       a schema that is not known
 absl::StatusOr<Plan> MakePlan(const Observed& observed, const std::vector<Handler>& handlers);
+
+// The main file as it would be without us. The errors of WithoutImport.
+absl::StatusOr<std::optional<std::string>> MainWithoutUs(const Observed& observed);
 
 // An import of the main file as an absolute path that containerd understands.
 std::string Absolute(const Location& where, const std::string& import);

@@ -109,17 +109,15 @@ absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
                  }};
 }
 
-absl::StatusOr<Flat> DumpNow(HostFs& fs, const Program& program, const Observed& observed,
-                             const std::string& scratch) {
-  return DumpOf(fs, program, observed, observed.main, observed.file, scratch);
+absl::StatusOr<Flat> DumpWithoutUs(HostFs& fs, const Program& program, const Observed& observed,
+                                   const std::string& scratch) {
+  GPUHOST_ASSIGN(const auto main, MainWithoutUs(observed));
+  return DumpOf(fs, program, observed, main, std::nullopt, scratch);
 }
 
 absl::StatusOr<bool> Rehearse(HostFs& fs, const Program& program, const Observed& observed,
                               const Plan& plan, const std::string& scratch) {
-  Flat before = observed.dump;
-  if (before.empty()) {
-    GPUHOST_ASSIGN(before, DumpNow(fs, program, observed, scratch));
-  }
+  GPUHOST_ASSIGN(Flat before, DumpOf(fs, program, observed, observed.main, observed.file, scratch));
   const auto main = After(plan, observed.where.main, observed.main);
   const auto file = After(plan, observed.where.file, observed.file);
   auto after = DumpOf(fs, program, observed, main, file, scratch);

@@ -19,10 +19,10 @@ struct Program {
 absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
                                     const std::string& host_root);
 
-// What containerd makes of its files as they are. `scratch`: a directory that containerd sees under
-// the same name; not left behind.
-absl::StatusOr<Flat> DumpNow(HostFs& fs, const Program& program, const Observed& observed,
-                             const std::string& scratch);
+// What containerd makes of its files without ours. `scratch`: a directory that containerd sees
+// under the same name; not left behind.
+absl::StatusOr<Flat> DumpWithoutUs(HostFs& fs, const Program& program, const Observed& observed,
+                                   const std::string& scratch);
 
 // Has containerd read what the plan would make of its files, from copies in `scratch`, and
 // compares. Whether it would run with other settings after a restart; errors are those of

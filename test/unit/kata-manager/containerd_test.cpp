@@ -131,7 +131,8 @@ TEST_CASE("a key that containerd does not know is caught before anything is writ
 TEST_CASE("killed at any write, containerd takes the files, and the next process gets there") {
   int points = 0;
   ForEach([&](KataNode& node, const Main& main) {
-    if (!main.deadly) return;
+    // Without a main file one containerd is enough.
+    if (!main.deadly || (main.text == "none" && node.program != "/usr/bin/containerd")) return;
     for (bool there : {true, false}) {
       const std::string yaml = there ? kOneClass : "runtimeClasses: []\n";
       bool finished = false;

@@ -33,7 +33,7 @@ struct FakeServices : Services {
 // A node with a real program of containerd, which runs nowhere, and an installed Kata.
 class KataNode {
  public:
-  explicit KataNode(std::string program = RealContainerds().front());
+  explicit KataNode(std::string program = "/usr/bin/containerd");
 
   Deps deps();
   Config config(const std::string& yaml);

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "daemons/kata-manager/metrics.h"
 #include "daemons/kata-manager/verbs.h"
 #include "libgpuhost/base/status.h"
 #include "test/unit/kata-manager/kata_node.h"
@@ -185,6 +186,30 @@ TEST_CASE("a main file that is a link stays one, and keeps its mode") {
   struct stat found {};
   REQUIRE(::stat(node.root.Of("/data/config.toml").c_str(), &found) == 0);
   CHECK((found.st_mode & 07777) == 0600);
+}
+
+TEST_CASE("what a pass has found, in numbers") {
+  KataNode node;
+  node.root.File(kMain, "version = 2\n");
+  node.services.unit.kill_mode = "control-group";
+  service::Metrics metrics;
+  DescribeMetrics(metrics);
+  const auto pass = [&] {
+    CountPass(node.deps(), node.options, node.config(kOneClass), node.Apply(kOneClass), metrics);
+    return metrics.Render();
+  };
+  const std::string due = pass();
+  CHECK_THAT(due, Catch::Contains("gpuhost_kata_runtime_restart_blocked 1\n") &&
+                      Catch::Contains("gpuhost_kata_handler_loaded{handler=\"kata-x\"} 0\n") &&
+                      Catch::Contains("gpuhost_kata_config_apply_total{result=\"done\"} 1\n") &&
+                      Catch::Contains("gpuhost_kata_cdi_devices{kind=\"nvidia.com/pgpu\"} 0\n") &&
+                      Catch::Contains("gpuhost_kata_passes_total{result=\"failed\"} 1\n"));
+  CHECK_THAT(due, !Catch::Contains("gpuhost_kata_last_success_timestamp_seconds "));
+  node.services.unit.kill_mode = "process";
+  CHECK_THAT(pass(), Catch::Contains("gpuhost_kata_runtime_restarts_total 1\n") &&
+                         Catch::Contains("gpuhost_kata_runtime_restart_blocked 0\n") &&
+                         Catch::Contains("gpuhost_kata_handler_loaded{handler=\"kata-x\"} 1\n") &&
+                         Catch::Contains("gpuhost_kata_last_success_timestamp_seconds 1"));
 }
 
 TEST_CASE("where Kubernetes brings its containerd along") {
