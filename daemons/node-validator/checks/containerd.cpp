@@ -7,6 +7,11 @@
 namespace gpuhost::node_validator {
 namespace {
 
+// 2.0 or newer, by what it says itself, or else by the schema that only such ones read.
+bool IsModern(const Containerd& found) {
+  return found.version.major >= 2 || (found.version.major == 0 && found.schema >= 3);
+}
+
 Findings Present(const Facts& facts) {
   const Containerd& found = facts.containerd;
   if (found.process) return {Pass(fmt::format("pid {}", found.process->pid), found.program)};
@@ -108,7 +113,7 @@ Findings Default(const Facts& facts) {
   const Containerd& found = facts.containerd;
   if (!found.present()) return {Skip("no containerd")};
   // Handlers that are written replace the built-in table of 1.x as a whole.
-  const bool builtin = found.handlers.empty() || found.version.major >= 2;
+  const bool builtin = found.handlers.empty() || IsModern(found);
   const auto has = [&](const std::string& name) {
     return (builtin && name == "runc") ||
            std::ranges::any_of(found.handlers, [&](const Handler& h) { return h.name == name; });
@@ -142,7 +147,7 @@ Findings KillMode(const Facts& facts) {
 Findings Cdi(const Facts& facts) {
   const Containerd& found = facts.containerd;
   if (!found.present()) return {Skip("no containerd")};
-  const bool on = found.cdi_enabled.value_or(found.version.major >= 2);
+  const bool on = found.cdi_enabled.value_or(IsModern(found));
   if (!on) return {Fail("enable_cdi is off", found.main_file)};
   const auto& directories = found.cdi_directories;
   const bool reads = directories.empty() || std::ranges::count(directories, "/var/run/cdi") > 0 ||

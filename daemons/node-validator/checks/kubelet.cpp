@@ -56,6 +56,13 @@ std::string VersionText(const KubeletFacts& kubelet) {
   return kubelet.version.major == 0 ? "" : "Kubernetes " + ToString(kubelet.version);
 }
 
+// Of what the kubelet answered: "disabled", or that it has no such method.
+bool SaysOff(const std::string& answer) {
+  return answer.find("disabled") != std::string::npos ||
+         answer.find("nknown method") != std::string::npos ||
+         answer.find("status 12") != std::string::npos;
+}
+
 Findings Gates(const Facts& facts) {
   const KubeletFacts& kubelet = facts.kubelet;
   const auto gate = [&](std::string_view name) {
@@ -69,8 +76,12 @@ Findings Gates(const Facts& facts) {
     return {*get ? Pass("KubeletPodResourcesGet is on", kubelet.config)
                  : Fail("KubeletPodResourcesGet is off", kubelet.config)};
   }
-  if (kubelet.version.major == 0)
+  if (kubelet.version.major == 0) {
+    // From a container its version cannot be asked for, but its answer tells.
+    const auto& answer = kubelet.pod_resources_get;
+    if (answer.ok() && !SaysOff(*answer)) return {Pass("the kubelet answers", kubelet.socket)};
     return {Unknown("the kubelet's version is not known", kubelet.config)};
+  }
   if (kubelet.version >= Version{1, 34, 0}) {
     return {Pass("on by default in " + VersionText(kubelet), kubelet.config)};
   }
@@ -116,10 +127,7 @@ Findings PodResources(const Facts& facts) {
     if (!facts.host.superuser) return {Unknown("only root may ask there", kubelet.socket)};
     return {Unknown(Text(answer.status()), kubelet.socket)};
   }
-  const bool off = answer->find("disabled") != std::string::npos ||
-                   answer->find("nknown method") != std::string::npos ||
-                   answer->find("status 12") != std::string::npos;
-  if (off) return {Fail("the kubelet says: " + *answer, kubelet.socket)};
+  if (SaysOff(*answer)) return {Fail("the kubelet says: " + *answer, kubelet.socket)};
   return {Pass("Get is on", kubelet.socket)};
 }
 

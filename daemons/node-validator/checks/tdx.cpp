@@ -25,6 +25,7 @@ Findings Flags(const Facts& facts) {
 Findings Log(const Facts& facts) {
   if (const auto why = NotHere(facts); !why.empty()) return {Skip(why)};
   const auto& log = facts.host.kernel_log;
+  if (!log.ok() && IsOn(facts.tee.tdx)) return {Pass("KVM has switched TDX on", kParameter)};
   if (!log.ok()) return {Unknown(Text(log.status()), "dmesg")};
   if (log->find("no TDX private KeyIDs available") != std::string::npos) {
     Finding finding = Fail("the kernel says: no TDX private KeyIDs available", "dmesg");

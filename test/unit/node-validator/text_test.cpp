@@ -172,6 +172,21 @@ TEST_CASE("without root what only root may see is unknown, and said so") {
   CHECK(RenderText(report, {}).find("run it as root") != std::string::npos);
 }
 
+TEST_CASE(
+    "from a container, where programs and the kernel's log are out of reach, the rest is enough") {
+  const std::string name = GENERATE("snp-healthy", "tdx-healthy");
+  test::NodeTree node(name);
+  for (const char* answer : {"version@%usr%bin%containerd", "version@%usr%bin%kubelet",
+                             "kernel-log", "version@%opt%kata%bin%containerd-shim-kata-v2"}) {
+    node.root().File(fmt::format("/.gpuhost-capture/{}", answer), "error out of reach\n");
+  }
+  const HostFs fs(node.root().path());
+  const Tree tree(fs);
+  const Report report = Judge(Observe(tree, *AskCapture(tree)));
+  CHECK(report.Count(State::kFail) == 0);
+  CHECK(VerdictOf(report) == Verdict::kReady);
+}
+
 TEST_CASE("lines are wrapped and shortened by characters") {
   CHECK(Wrap("one two three", 2, 9) == "one two\n  three");
   CHECK(Wrap("/a/very/long/path x", 2, 9) == "/a/very/long/path\n  x");
