@@ -48,8 +48,9 @@ TEST_CASE("a containerd that does not run reads its files when it starts") {
 
 TEST_CASE("once in ten minutes, three times a day") {
   Node node;
-  const auto change = [&](int memory) {
-    return node.Apply(kOneClass + "  snapshotter: s" + std::to_string(memory) + "\n");
+  const auto change = [&](int number) {
+    return node.Apply(
+        fmt::format("{}- name: kata-{}\n  configPath: {}\n", kOneClass, number, kVendor));
   };
   CHECK(change(0).AllWell());
   node.services.now += 60;
