@@ -67,18 +67,18 @@ std::string RenderAttestation(std::span<const Row> rows, const std::string& kbs_
       "\nThe pod, with a runtime class of the Go runtime: an annotation\n    {}: \"{}\"\n",
       kKernelParameters, KernelParameters(kbs_url));
   text += fmt::format(
-      "\nThe pod, with a runtime class of the Rust runtime, which refuses that annotation: this "
-      "text,\ncompressed and encoded (gzip -c init-data.toml | base64 -w0), as annotation\n    "
-      "{}\n\n{}",
+      "\nThe pod, with a runtime class of the Rust runtime, which refuses that\n"
+      "annotation: the text below, compressed and encoded\n"
+      "(gzip -c init-data.toml | base64 -w0), as annotation\n    {}\n\n{}",
       kInitDataAnnotation, Indented(InitData(kbs_url)));
   text +=
       fmt::format("\nTrustee's configuration (with docker compose: kbs/config/as-config.json)\n{}",
                   Indented(kTrustee));
   text +=
-      "\nThe remote verifier asks NVIDIA's attestation service, which needs its licence agreement. "
-      "Attestation\nmakes the GPU ready by itself: the kernel parameter nvrc.smi.srs=1 is not "
-      "needed then. containerd has\nto let io.katacontainers.* annotations through; 'gpuhostctl "
-      "doctor' tells whether it does.\n";
+      "\nThe remote verifier asks NVIDIA's attestation service, which needs its licence\n"
+      "agreement. Attestation makes the GPU ready by itself: the kernel parameter\n"
+      "nvrc.smi.srs=1 is not needed then. containerd has to let io.katacontainers.*\n"
+      "annotations through; 'gpuhostctl doctor' tells whether it does.\n";
   return text;
 }
 
