@@ -7,6 +7,7 @@
 #include <set>
 
 #include "daemons/kata-manager/names.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -120,8 +121,7 @@ class File {
   absl::Status Literal(const YAML::Node& node, std::string& literal) const {
     if (node.IsScalar()) {
       const bool plain = node.Tag() != "!";  // not in quotes
-      literal =
-          plain && IsTomlNumberOrBool(node.Scalar()) ? node.Scalar() : TomlText(node.Scalar());
+      literal = plain && IsTomlNumberOrBool(node.Scalar()) ? node.Scalar() : Quoted(node.Scalar());
       return absl::OkStatus();
     }
     if (!node.IsSequence()) return Refuse(node.Mark(), "a value or a list of values is wanted");

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "daemons/kata-manager/names.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -17,7 +18,7 @@ constexpr std::array kShims = {"/opt/kata/bin/containerd-shim-kata-v2",
 
 std::string List(const std::vector<std::string>& texts) {
   std::vector<std::string> quoted;
-  for (const std::string& text : texts) quoted.push_back(TomlText(text));
+  for (const std::string& text : texts) quoted.push_back(Quoted(text));
   return fmt::format("[{}]", fmt::join(quoted, ", "));
 }
 
@@ -34,7 +35,7 @@ absl::StatusOr<std::string> FindShim(const HostFs& host, const RuntimeClass& ent
                fmt::join(kShims, ", "));
 }
 
-std::string YamlText(const std::string& text) { return TomlText(text); }  // JSON's strings, both
+std::string YamlText(const std::string& text) { return Quoted(text); }  // JSON's strings, both
 
 void AddMap(std::string& text, const std::string& head, const std::string& indent,
             const std::map<std::string, std::string>& map) {
@@ -52,7 +53,7 @@ absl::StatusOr<containerd::Handler> HandlerFor(const HostFs& host, const Runtime
   containerd::Handler handler{.name = entry.name};
   GPUHOST_ASSIGN(const std::string shim, FindShim(host, entry));
   handler.keys["runtime_type"] = kRuntimeType;
-  handler.keys["runtime_path"] = TomlText(shim);
+  handler.keys["runtime_path"] = Quoted(shim);
   handler.keys["privileged_without_host_devices"] =
       entry.privileged_without_host_devices ? "true" : "false";
   if (!entry.pod_annotations.empty()) {
@@ -62,7 +63,7 @@ absl::StatusOr<containerd::Handler> HandlerFor(const HostFs& host, const Runtime
     handler.keys["container_annotations"] = List(entry.container_annotations);
   }
   for (const auto& [key, value] : entry.handler) handler.keys[key] = value;
-  handler.options["ConfigPath"] = TomlText(config_path);
+  handler.options["ConfigPath"] = Quoted(config_path);
   handler.snapshotter = entry.snapshotter;
   return handler;
 }

@@ -7,6 +7,7 @@
 #include "daemons/kata-manager/digest.h"
 #include "daemons/kata-manager/names.h"
 #include "daemons/kata-manager/toml.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -42,7 +43,7 @@ absl::StatusOr<std::string> RenderOverride(
                    "its configuration names {} as {}, and that is not among its files ({})", file,
                    key, fmt::join(files, ", "));
     }
-    tables[table].try_emplace(name, TomlText(directory + "/" + file));
+    tables[table].try_emplace(name, Quoted(directory + "/" + file));
   }
   std::string text(kHeader);
   for (const auto& [table, keys] : tables) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -33,26 +34,11 @@ absl::Status CheckHandlerName(std::string_view name) {
   return absl::OkStatus();
 }
 
-std::string TomlText(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += '\\';
-      quoted += c;
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + '"';
-}
-
 std::string TomlKey(std::string_view key) {
   const bool bare = !key.empty() && std::ranges::all_of(key, [](char c) {
     return IsLower(c) || IsUpper(c) || IsDigit(c) || c == '-' || c == '_';
   });
-  return bare ? std::string(key) : TomlText(key);
+  return bare ? std::string(key) : Quoted(key);
 }
 
 bool IsTomlNumberOrBool(std::string_view word) {

@@ -12,8 +12,6 @@ namespace gpuhost::kata_manager {
 // names that others own (runc, crun, nvidia...). Else kInvalidArgument.
 absl::Status CheckHandlerName(std::string_view name);
 
-// `text` as a basic string of TOML, with its quotes.
-std::string TomlText(std::string_view text);
 // A key of TOML, in quotes where it needs them.
 std::string TomlKey(std::string_view key);
 // Whether `word` is an integer, a decimal fraction or a truth value in TOML.

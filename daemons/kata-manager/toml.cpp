@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "daemons/kata-manager/names.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -23,7 +24,7 @@ void Add(Flat& flat, const std::string& key, const toml::node& node) {
       Add(flat, fmt::format("{}[{}]", key, i), *array->get(i));
     }
   } else if (const auto* text = node.as_string()) {
-    flat[key] = TomlText(text->get());
+    flat[key] = Quoted(text->get());
   } else {
     std::ostringstream value;
     node.visit([&value](const auto& concrete) { value << concrete; });

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "daemons/kata-manager/names.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -57,7 +58,7 @@ std::string RenderHandlers(const std::vector<Handler>& handlers, const std::stri
       text += fmt::format("{} = {}\n", TomlKey(key), value);
     }
     if (!handler.snapshotter.empty()) {
-      text += fmt::format("snapshotter = {}\n", TomlText(handler.snapshotter));
+      text += fmt::format("snapshotter = {}\n", Quoted(handler.snapshotter));
     }
     if (!handler.options.empty()) text += fmt::format("[{}.options]\n", table);
     for (const auto& [key, value] : handler.options) {
@@ -65,7 +66,7 @@ std::string RenderHandlers(const std::vector<Handler>& handlers, const std::stri
     }
     if (!handler.snapshotter.empty() && plugin == "io.containerd.cri.v1.runtime") {
       text += fmt::format("[plugins.{}.runtime_platforms.{}]\nsnapshotter = {}\n", TomlKey(kImages),
-                          TomlKey(handler.name), TomlText(handler.snapshotter));
+                          TomlKey(handler.name), Quoted(handler.snapshotter));
     }
   }
   return text;

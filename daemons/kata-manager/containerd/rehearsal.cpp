@@ -5,6 +5,7 @@
 
 #include "daemons/kata-manager/names.h"
 #include "libgpuhost/base/command.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -48,13 +49,13 @@ absl::StatusOr<std::string> Copy(const HostFs& fs, const Observed& observed,
   for (const Import& import : parsed.imports) {
     const std::string path = Absolute(where, import.value);
     if (!Covers(path, OwnFileSeen(where))) {
-      imports.push_back(TomlText(path));
+      imports.push_back(Quoted(path));
       continue;
     }
     if (path != OwnFileSeen(where)) {
-      for (const std::string& other : Others(fs, where, path)) imports.push_back(TomlText(other));
+      for (const std::string& other : Others(fs, where, path)) imports.push_back(Quoted(other));
     }
-    if (has_own) imports.push_back(TomlText(own));
+    if (has_own) imports.push_back(Quoted(own));
   }
   return text.substr(0, parsed.array->begin) + fmt::format("[{}]", fmt::join(imports, ", ")) +
          text.substr(parsed.array->end);

@@ -5,6 +5,7 @@
 
 #include "daemons/kata-manager/names.h"
 #include "daemons/kata-manager/toml.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -20,7 +21,7 @@ std::string_view LineEnd(const std::string& text) {
 }
 
 std::string ImportLine(const std::string& path) {
-  return fmt::format("imports = [{}]{}", TomlText(path), kLineMark);
+  return fmt::format("imports = [{}]{}", Quoted(path), kLineMark);
 }
 
 bool Imports(const MainFile& main, const std::string& path) {
@@ -115,7 +116,7 @@ absl::StatusOr<std::string> WithImport(const std::string& name, const std::strin
   if (main.array) {
     const bool first = main.imports.empty();
     const size_t at = first ? main.array->begin + 1 : main.imports.back().span.end;
-    return Checked(name, Inserted(text, at, (first ? "" : ", ") + TomlText(path)), wanted);
+    return Checked(name, Inserted(text, at, (first ? "" : ", ") + Quoted(path)), wanted);
   }
   const std::string line = ImportLine(path) + std::string(LineEnd(text));
   size_t at = 0;

@@ -5,31 +5,17 @@
 
 #include <algorithm>
 
+#include "libgpuhost/base/quote.h"
+
 namespace gpuhost::node_validator {
 namespace {
-
-// A text in quotes, valid in JSON, TOML and YAML alike.
-std::string Quote(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += '\\';
-      quoted += c;
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      quoted += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + '"';
-}
 
 // `between` a key and its value; TOML's inline tables and JSON differ in nothing else.
 std::string Inline(const Value& value, std::string_view between) {
   if (const auto* flag = std::get_if<bool>(&value.data)) return *flag ? "true" : "false";
   if (const auto* number = std::get_if<int64_t>(&value.data)) return fmt::format("{}", *number);
   if (const auto* number = std::get_if<double>(&value.data)) return fmt::format("{:#}", *number);
-  if (const std::string* text = value.AsText()) return Quote(*text);
+  if (const std::string* text = value.AsText()) return Quoted(*text);
   std::string all;
   if (const Value::List* list = value.AsList()) {
     for (const Value& member : *list) all += (all.empty() ? "" : ", ") + Inline(member, between);
@@ -37,7 +23,7 @@ std::string Inline(const Value& value, std::string_view between) {
   }
   if (const Value::Table* table = value.AsTable()) {
     for (const auto& [key, member] : *table) {
-      all += fmt::format("{}{}{}{}", all.empty() ? "" : ", ", Quote(key), between,
+      all += fmt::format("{}{}{}{}", all.empty() ? "" : ", ", Quoted(key), between,
                          Inline(member, between));
     }
     return "{" + all + "}";
@@ -48,12 +34,12 @@ std::string Inline(const Value& value, std::string_view between) {
 void AppendToml(const Value::Table& table, const std::string& path, std::string& text) {
   for (const auto& [key, value] : table) {
     if (value.AsTable() == nullptr) {
-      text += fmt::format("{} = {}\n", Quote(key), Inline(value, " = "));
+      text += fmt::format("{} = {}\n", Quoted(key), Inline(value, " = "));
     }
   }
   for (const auto& [key, value] : table) {
     if (value.AsTable() == nullptr) continue;
-    const std::string inner = path.empty() ? Quote(key) : path + "." + Quote(key);
+    const std::string inner = path.empty() ? Quoted(key) : path + "." + Quoted(key);
     text += fmt::format("\n[{}]\n", inner);
     AppendToml(*value.AsTable(), inner, text);
   }

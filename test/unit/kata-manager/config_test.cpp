@@ -6,6 +6,7 @@
 #include "daemons/kata-manager/change.h"
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/names.h"
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
 using namespace gpuhost;
@@ -99,7 +100,7 @@ runtimeClasses:
   CHECK_FALSE(IsTomlNumberOrBool("0123"));
   CHECK_FALSE(IsTomlNumberOrBool("1."));
   CHECK(IsTomlNumberOrBool("-1.50"));
-  CHECK(TomlText("a\"b\\\n") == "\"a\\\"b\\\\\\u000a\"");
+  CHECK(Quoted("a\"b\\\n") == "\"a\\\"b\\\\\\u000a\"");
 }
 
 TEST_CASE("RuntimeClass objects") {
