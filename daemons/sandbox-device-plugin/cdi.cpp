@@ -51,13 +51,17 @@ std::string RenderCdi(const Resource& resource) {
   return text + "containerEdits: {}\n";
 }
 
-absl::Status WriteCdi(HostFs& fs, const std::string& directory, const Resource& resource) {
+absl::StatusOr<bool> WriteCdi(HostFs& fs, const std::string& directory, const Resource& resource) {
   const std::string path = fmt::format("{}/{}", directory, CdiFileName(resource.name));
-  if (resource.units.empty()) return fs.Remove(path);
+  if (resource.units.empty()) {
+    GPUHOST_TRY(fs.Remove(path));
+    return false;
+  }
   const std::string text = RenderCdi(resource);
-  if (fs.Read(path).value_or("") == text) return absl::OkStatus();
+  if (fs.Read(path).value_or("") == text) return false;
   GPUHOST_TRY(fs.MakeDirectories(directory));
-  return fs.WriteFileAtomic(path, text, 0644);
+  GPUHOST_TRY(fs.WriteFileAtomic(path, text, 0644));
+  return true;
 }
 
 std::vector<std::string> FindForeignCdi(const HostFs& fs, const std::string& directory,

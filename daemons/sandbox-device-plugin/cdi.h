@@ -5,7 +5,7 @@
 // Source: container-device-interface SPEC.md, version 0.5.0.
 #pragma once
 
-#include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <string>
 #include <string_view>
@@ -25,8 +25,8 @@ std::string CdiFileName(std::string_view resource);
 std::string RenderCdi(const Resource& resource);
 
 // Makes the spec of `resource` be in `directory`; a spec without devices is invalid, so then its
-// file is removed. A file that is right already is not touched.
-absl::Status WriteCdi(HostFs& fs, const std::string& directory, const Resource& resource);
+// file is removed. A file that is right already is not touched. Tells whether one was written.
+absl::StatusOr<bool> WriteCdi(HostFs& fs, const std::string& directory, const Resource& resource);
 
 // What others have done in `directory` and in /etc/cdi that fails pods: the devices of one of
 // `resources` defined a second time, or a version that Kata does not read. For a person.

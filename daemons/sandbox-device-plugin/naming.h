@@ -47,12 +47,6 @@ struct NamingConfig {
   std::map<uint16_t, std::string> names;  // of models, as in pci.ids, before those compiled in
 };
 
-// Reads a file like
-//   {"resources": [{"name": "big", "devices": ["2335"], "addresses": ["0000:41:00.0"]}],
-//    "exclude": ["0000:61:00.0"], "names": {"3182": "GB110 [B300]"}}
-// kInvalidArgument names what is wrong; what is not known here is wrong too.
-absl::StatusOr<NamingConfig> ParseNamingConfig(const std::string& text);
-
 class Naming {
  public:
   // pgpu and nvswitch.

@@ -8,6 +8,7 @@
 
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/version.h"
+#include "daemons/sandbox-device-plugin/config_file.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -24,9 +25,9 @@ std::optional<std::string> Variable(const char* name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-absl::StatusOr<NamingConfig> ReadNamingConfig(const HostFs& fs, const std::string& path) {
+absl::StatusOr<ConfigFile> ReadConfigFile(const HostFs& fs, const std::string& path) {
   GPUHOST_ASSIGN(const std::string text, fs.Read(path));
-  auto config = ParseNamingConfig(text);
+  auto config = ParseConfigFile(text);
   if (!config.ok()) return Annotate(config.status(), path);
   return config;
 }
@@ -87,7 +88,7 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--config", config,
                  "JSON file: \"resources\" with a name and devices or addresses, \"exclude\", "
-                 "\"names\" of models");
+                 "\"names\" of models, \"partitions\" of Fabric Manager's");
   app.add_option("--unset-alias", unset_alias,
                  "What a missing alias means: default, the names below, or model, as with the "
                  "first release of NVIDIA's plugin")
@@ -117,12 +118,12 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       const auto value = Variable(name);
       return value || unset_alias == "default" ? value : std::optional<std::string>("");
     };
-    const auto read =
-        config.empty() ? NamingConfig{} : ReadNamingConfig(HostFs(options.root), config);
+    const auto read = config.empty() ? ConfigFile{} : ReadConfigFile(HostFs(options.root), config);
     if (!read.ok()) throw CLI::ValidationError("--config", Text(read.status()));
-    const auto naming = Naming::Create(alias("P_GPU_ALIAS"), alias("NVSWITCH_ALIAS"), *read);
+    const auto naming = Naming::Create(alias("P_GPU_ALIAS"), alias("NVSWITCH_ALIAS"), read->naming);
     if (!naming.ok()) throw CLI::ValidationError(Text(naming.status()));
     options.naming = *naming;
+    options.partitions = read->partitions;
     options.log_level = kLevels.at(level);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? service::kDone : service::kUsage;

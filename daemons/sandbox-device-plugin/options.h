@@ -6,6 +6,7 @@
 
 #include "daemons/common/service/log.h"
 #include "daemons/sandbox-device-plugin/inventory.h"
+#include "daemons/sandbox-device-plugin/partition.h"
 #include "libgpuhost/base/clock.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -31,6 +32,7 @@ struct Options {
   std::string metrics;  // "127.0.0.1:9400": where /metrics and /healthz are; empty: nowhere
   service::Level log_level = service::Level::kInfo;
   Naming naming;
+  Partitions partitions;
 };
 
 // The options, or the exit status when there is nothing to do (--help, --version, bad usage; the

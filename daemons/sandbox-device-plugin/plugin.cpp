@@ -217,8 +217,10 @@ bool Plugin::Offer(const sandbox_device_plugin::Resource& resource,
   std::vector<Listed> without = listed;
   HoldBack(without, served.listed, {Reason::kNoCdi, "is in no CDI file"});
   if (TakesAway(served.listed, without)) Show(name, without, served);
-  const absl::Status written = WriteCdi(fs_, options_.cdi_dir, resource);
-  problems_.Add("CDI file not written", name, written);
+  const absl::StatusOr<bool> written = WriteCdi(fs_, options_.cdi_dir, resource);
+  problems_.Add("CDI file not written", name, written.status());
+  cdi_files_.written += written.value_or(false);
+  cdi_files_.failed += !written.ok();
   Show(name, written.ok() ? std::move(listed) : std::move(without), served);
 
   const absl::Status serving = Serve(resource.name, served);
@@ -280,14 +282,20 @@ std::vector<Plugin::Resource> Plugin::Resources() const {
                       .followed = served.server && served.server->Followed(),
                       .registrations = served.registrations,
                       .requests = served.earlier};
-    if (served.server) {
-      const Server::Counters now = served.server->counters();
-      resource.requests.allocated += now.allocated;
-      resource.requests.refused += now.refused;
-    }
+    if (served.server) resource.requests += served.server->counters();
     resources.push_back(std::move(resource));
   }
   return resources;
+}
+
+std::map<pci::Bdf, pci::AerErrors> Plugin::Errors() const {
+  std::map<pci::Bdf, pci::AerErrors> errors;
+  for (const auto& [name, served] : served_) {
+    for (const Listed& listed : served.listed) {
+      for (const pci::Bdf& bdf : listed.unit.bdfs) errors[bdf] = pci::ReadAerErrors(fs_, bdf);
+    }
+  }
+  return errors;
 }
 
 }  // namespace gpuhost::sandbox_device_plugin

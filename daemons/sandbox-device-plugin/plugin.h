@@ -22,6 +22,7 @@
 #include "daemons/sandbox-device-plugin/withdrawal.h"
 #include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
+#include "libgpuhost/pci/aer.h"
 
 namespace gpuhost::sandbox_device_plugin {
 
@@ -59,6 +60,13 @@ class Plugin {
     Server::Counters requests;
   };
   std::vector<Resource> Resources() const;
+  // Of the devices that are listed.
+  std::map<pci::Bdf, pci::AerErrors> Errors() const;
+  struct CdiFiles {
+    uint64_t written = 0;
+    uint64_t failed = 0;
+  };
+  const CdiFiles& cdi_files() const { return cdi_files_; }
 
  private:
   struct Served {
@@ -111,6 +119,7 @@ class Plugin {
   std::map<std::string, Served> served_;  // by name of the resource; never shrinks
   std::optional<KubeletId> kubelet_;      // as seen by the last pass
   std::optional<service::StatusDocument> reported_;
+  CdiFiles cdi_files_;
   Problems problems_;
   Backoff backoff_;
   Duration next_{};

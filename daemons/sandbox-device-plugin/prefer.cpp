@@ -103,12 +103,16 @@ void Take(const Place& place, size_t count, Taken& taken) {
 
 std::vector<std::string> Prefer(const std::vector<Unit>& units,
                                 const std::vector<std::string>& available,
-                                const std::vector<std::string>& required, int size) {
+                                const std::vector<std::string>& required, int size,
+                                const Partitions& partitions) {
   if (size <= 0) return {};
   const size_t count = static_cast<size_t>(size);
   std::set<std::string> wanted(required.begin(), required.end());
   std::set<std::string> allowed = wanted;
   allowed.insert(available.begin(), available.end());
+  if (auto ids = ChoosePartition(partitions, units, allowed, wanted, count); !ids.empty()) {
+    return ids;
+  }
 
   Place machine;
   std::vector<std::string> unknown_required, unknown;

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/aer.h"
 #include "libgpuhost/pci/scan.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -33,17 +33,6 @@ std::string Obstacle(const HostFs& fs, const pci::Device& device) {
     return fmt::format("{} ({})", name, *other->driver);
   }
   return "";
-}
-
-// "TOTAL_ERR_FATAL 3" at the end of a table. Source: Documentation/ABI/testing/sysfs-bus-pci-
-// devices-aer_stats.
-std::optional<uint64_t> FatalErrors(const HostFs& fs, const pci::Device& device) {
-  constexpr std::string_view kTotal = "TOTAL_ERR_FATAL ";
-  const std::string table = fs.Read(device.SysfsPath("aer_dev_fatal")).value_or("");
-  const size_t at = table.find(kTotal);
-  if (at == std::string::npos) return std::nullopt;
-  const size_t start = at + kTotal.size();
-  return ParseDecimal(std::string_view(table).substr(start, table.find('\n', start) - start));
 }
 
 }  // namespace
@@ -90,7 +79,7 @@ bool Probe::Answers(const HostFs& fs, const pci::Device& device, TimePoint now, 
 }
 
 bool Probe::HadFatalError(const HostFs& fs, const pci::Device& device) {
-  const auto count = FatalErrors(fs, device);
+  const auto count = pci::ReadAerErrors(fs, device.bdf).fatal;
   if (!count) return false;
   auto& first = memory_[device.bdf].fatal_errors;
   if (!first) first = count;

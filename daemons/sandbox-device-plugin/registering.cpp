@@ -34,11 +34,7 @@ absl::Status Plugin::Serve(const std::string& name, Served& served) {
   if (served.server && fs_.Exists(fmt::format("{}/{}", directory, served.endpoint))) {
     return absl::OkStatus();
   }
-  if (served.server) {
-    const Server::Counters last = served.server->counters();
-    served.earlier.allocated += last.allocated;
-    served.earlier.refused += last.refused;
-  }
+  if (served.server) served.earlier += served.server->counters();
   served.server.reset();
   served.registered_with.reset();
   const std::string where = fs_.Resolve(directory);
@@ -52,6 +48,7 @@ absl::Status Plugin::Serve(const std::string& name, Served& served) {
                      .changed = [this] { wakeup_.Poke(); },
                      .check_start = options_.check_start,
                      .environment = options_.environment,
+                     .partitions = options_.partitions,
                      .watched = options_.plugin_watcher}));
   served.registered_at = clock_.Now();
   served.server->Publish(served.listed);

@@ -146,7 +146,12 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
     limit = plugin.Reconcile();
     heartbeat.last = clock.Now();
     heartbeat.ready = IsReady(plugin.Resources());
-    SetMetrics(metrics, plugin.Resources(), clock.Now() - started);
+    if (endpoint) {
+      SetMetrics(metrics, {.resources = plugin.Resources(),
+                           .errors = plugin.Errors(),
+                           .cdi_files = plugin.cdi_files(),
+                           .pass = clock.Now() - started});
+    }
     service::Notify("READY=1\nSTATUS=" + plugin.Summary());
   } while (WaitForChange(clock, stop->fd(), *changes, plugin.wakeup(), limit));
   service::Notify("STOPPING=1");

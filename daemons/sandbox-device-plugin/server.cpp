@@ -77,9 +77,10 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
     std::vector<Unit> units;
     for (const Listed& listed : *feed.listed()) units.push_back(listed.unit);
     for (const auto& container : request->container_requests()) {
-      const auto ids = Prefer(units, ToStrings(container.available_deviceids()),
-                              ToStrings(container.must_include_deviceids()),
-                              std::min(container.allocation_size(), kMaxPreferred));
+      const auto ids =
+          Prefer(units, ToStrings(container.available_deviceids()),
+                 ToStrings(container.must_include_deviceids()),
+                 std::min(container.allocation_size(), kMaxPreferred), service_.partitions);
       response->add_container_responses()->mutable_deviceids()->Assign(ids.begin(), ids.end());
     }
     return Reply(context);
@@ -88,12 +89,14 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
   grpc::ServerUnaryReactor* Allocate(grpc::CallbackServerContext* context,
                                      const v1beta1::AllocateRequest* request,
                                      v1beta1::AllocateResponse* response) override {
-    for (const auto& container : request->container_requests()) {
-      const absl::Status answered =
-          Answer(ToStrings(container.devices_ids()), *response->add_container_responses());
-      if (!answered.ok()) return Reply(context, ToGrpc(answered));
+    const TimePoint start = clock_.Now();
+    const absl::Status answered = AnswerAll(*request, *response);
+    {
+      const std::lock_guard lock(notes_.mutex);
+      ++(answered.ok() ? notes_.counters.allocated : notes_.counters.refused);
+      notes_.counters.spent += clock_.Now() - start;
     }
-    return Reply(context);
+    return Reply(context, answered.ok() ? grpc::Status::OK : ToGrpc(answered));
   }
 
   grpc::ServerUnaryReactor* PreStartContainer(grpc::CallbackServerContext* context,
@@ -110,6 +113,14 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
   Feed feed;
 
  private:
+  absl::Status AnswerAll(const v1beta1::AllocateRequest& request,
+                         v1beta1::AllocateResponse& response) {
+    for (const auto& container : request.container_requests()) {
+      GPUHOST_TRY(Answer(ToStrings(container.devices_ids()), *response.add_container_responses()));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Answer(const std::vector<std::string>& ids,
                       v1beta1::ContainerAllocateResponse& answer) {
     // Noted first: whoever withdraws a device after this looks at the notes.
@@ -118,8 +129,6 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
     if (!allocation.ok()) {
       const absl::Status refused = Annotate(allocation.status(), service_.resource);
       service::Log(service::Level::kError, "not allocated", {{"error", refused}});
-      const std::lock_guard lock(notes_.mutex);
-      ++notes_.counters.refused;
       return refused;
     }
     for (const std::string& node : allocation->nodes) {
@@ -137,8 +146,6 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
                   {"ids", fmt::format("{}", fmt::join(ids, ","))},
                   {"devices", fmt::format("{}", fmt::join(allocation->bdfs, ","))},
                   {"nodes", fmt::format("{}", fmt::join(allocation->nodes, ","))}});
-    const std::lock_guard lock(notes_.mutex);
-    ++notes_.counters.allocated;
     return absl::OkStatus();
   }
 
@@ -234,6 +241,12 @@ std::optional<absl::Status> Server::Registration() const {
 std::map<std::string, TimePoint> Server::Allocated() const {
   const std::lock_guard lock(running_->notes.mutex);
   return running_->notes.allocated;
+}
+
+void Server::Counters::operator+=(const Counters& other) {
+  allocated += other.allocated;
+  refused += other.refused;
+  spent += other.spent;
 }
 
 Server::Counters Server::counters() const {

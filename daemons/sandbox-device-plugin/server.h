@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemons/sandbox-device-plugin/allocate.h"
+#include "daemons/sandbox-device-plugin/partition.h"
 #include "libgpuhost/base/clock.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -22,6 +23,7 @@ struct Serving {
   std::function<void()> changed = [] {};  // something that the loop should look at; many threads
   bool check_start = false;               // have the kubelet ask before each start of a container
   bool environment = false;               // tell containers their addresses, as KubeVirt wants it
+  Partitions partitions;                  // of the GPUs, for preferences
   bool watched = false;                   // also answer the kubelet's plugin watcher
 };
 
@@ -49,8 +51,11 @@ class Server {
   std::map<std::string, TimePoint> Allocated() const;
 
   struct Counters {
+    void operator+=(const Counters& other);
+
     uint64_t allocated = 0;  // requests
     uint64_t refused = 0;
+    Duration spent{};  // on all of them
   };
   Counters counters() const;
 

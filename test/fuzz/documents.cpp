@@ -45,10 +45,10 @@ void Checkpoint(Bench&, const std::string& text) {
   sandbox_device_plugin::CompareCheckpoint(*remembered, {{"nvidia.com/pgpu", {unit}}});
 }
 
-void NamingConfig(Bench&, const std::string& text) {
-  const auto config = sandbox_device_plugin::ParseNamingConfig(text);
+void ConfigFile(Bench&, const std::string& text) {
+  const auto config = sandbox_device_plugin::ParseConfigFile(text);
   if (!config.ok()) return;
-  const auto naming = sandbox_device_plugin::Naming::Create("", "", *config);
+  const auto naming = sandbox_device_plugin::Naming::Create("", "", config->naming);
   if (naming.ok()) Require(!naming->NameOf({.device = 0x2331, .class_code = 0x030200}).empty());
 }
 
@@ -75,7 +75,7 @@ void CcConfig(Bench& bench, const std::string& text) {
   cc_manager::ReadConfig(bench.fs, "/cc-manager.toml").IgnoreError();
 }
 
-constexpr std::array<Reader, 7> kReaders{&StatusDocument,   &Checkpoint, &NamingConfig, &ForeignCdi,
+constexpr std::array<Reader, 7> kReaders{&StatusDocument,   &Checkpoint, &ConfigFile, &ForeignCdi,
                                          &NodeOfKubernetes, &Kubeconfig, &CcConfig};
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "daemons/sandbox-device-plugin/config_file.h"
 #include "test/fake/temp_root.h"
 
 using namespace gpuhost;
@@ -199,13 +200,14 @@ TEST_CASE("a unit keeps the id under which it is in use, until it is free") {
 }
 
 TEST_CASE("configuration names devices, excludes some, and knows other models") {
-  const auto config = ParseNamingConfig(R"({
+  const auto config = ParseConfigFile(R"({
     "resources": [{"name": "big", "devices": ["2335"]},
                   {"name": "lab", "addresses": ["0000:02:00.0", "0000:03:00.0"], "devices": ["2331"]}],
     "exclude": ["0000:05:00.0"],
-    "names": {"3182": "GB110 [B300 SXM6 AC]"}})");
+    "names": {"3182": "GB110 [B300 SXM6 AC]"},
+    "partitions": [["0000:01:00.0", "0000:02:00.0"], ["0000:03:00.0"]]})");
   REQUIRE(config.ok());
-  const auto naming = Naming::Create("", std::nullopt, *config);
+  const auto naming = Naming::Create("", std::nullopt, config->naming);
   REQUIRE(naming.ok());
   const Inventory inventory =
       InGroups({Gpu(1, 1, 0x2335), Gpu(2, 2), Gpu(3, 3, 0x3182), Gpu(4, 4), Gpu(5, 5)}, *naming);
@@ -213,6 +215,7 @@ TEST_CASE("configuration names devices, excludes some, and knows other models") 
   for (const Resource& resource : inventory.resources) names.push_back(resource.name);
   CHECK(names == Strings{"GB110_B300_SXM6_AC", "GH100_H100_PCIE", "big", "lab"});
   CHECK(inventory.left_out.empty());
+  CHECK(config->partitions == Partitions{{{.bus = 1}, {.bus = 2}}, {{.bus = 3}}});
 }
 
 TEST_CASE("configuration that is not understood is refused with what is wrong") {
@@ -220,9 +223,12 @@ TEST_CASE("configuration that is not understood is refused with what is wrong") 
        {"", "[]", R"({"resource": []})", R"({"resources": {}})", R"({"resources": [{}]})",
         R"({"resources": [{"name": 1}]})", R"({"resources": [{"name": "a", "device": ["2331"]}]})",
         R"({"resources": [{"name": "a", "devices": []}]})", R"({"exclude": ["1:0.0"]})",
-        R"({"exclude": [1]})", R"({"names": {"zz": "x"}})", R"({"names": {"2331": 1}})"}) {
+        R"({"exclude": [1]})", R"({"names": {"zz": "x"}})", R"({"names": {"2331": 1}})",
+        R"({"partitions": []})", R"({"partitions": ["0000:01:00.0"]})",
+        R"({"partitions": [["0000:01:00.0", 2]]})", R"({"partitions": [[]]})",
+        R"({"partitions": [["0000:01:00.0", "0000:01:00.0"]]})"}) {
     CAPTURE(text);
-    CHECK(absl::IsInvalidArgument(ParseNamingConfig(text).status()));
+    CHECK(absl::IsInvalidArgument(ParseConfigFile(text).status()));
   }
   CHECK(absl::IsInvalidArgument(Naming::Create({}, {}, {.resources = {{.name = "a/b"}}}).status()));
   CHECK(absl::IsInvalidArgument(Naming::Create({}, {}, {.resources = {{.name = ""}}}).status()));

@@ -17,7 +17,7 @@ Plugin::Resource Pgpu() {
           .registered = true,
           .followed = true,
           .registrations = 3,
-          .requests = {.allocated = 5, .refused = 2}};
+          .requests = {.allocated = 5, .refused = 2, .spent = std::chrono::milliseconds(500)}};
 }
 
 }  // namespace
@@ -25,7 +25,10 @@ Plugin::Resource Pgpu() {
 TEST_CASE("metrics tell units by reason, devices, registrations and requests") {
   service::Metrics metrics;
   DescribeMetrics(metrics);
-  SetMetrics(metrics, {Pgpu()}, std::chrono::milliseconds(250));
+  SetMetrics(metrics, {.resources = {Pgpu()},
+                       .errors = {{{.bus = 1}, {.correctable = 4, .nonfatal = 0}}},
+                       .cdi_files = {.written = 2, .failed = 1},
+                       .pass = std::chrono::milliseconds(250)});
   const std::string text = metrics.Render();
   for (const char* line : {
            "gpuhost_plugin_units{resource=\"nvidia.com/pgpu\",reason=\"\"} 1\n",
@@ -40,6 +43,11 @@ TEST_CASE("metrics tell units by reason, devices, registrations and requests") {
            "gpuhost_plugin_registrations_total{resource=\"nvidia.com/pgpu\"} 3\n",
            "gpuhost_plugin_allocations_total{resource=\"nvidia.com/pgpu\",result=\"done\"} 5\n",
            "gpuhost_plugin_allocations_total{resource=\"nvidia.com/pgpu\",result=\"refused\"} 2\n",
+           "gpuhost_plugin_allocate_seconds_total{resource=\"nvidia.com/pgpu\"} 0.5\n",
+           "gpuhost_plugin_aer_errors_total{bdf=\"0000:01:00.0\",severity=\"correctable\"} 4\n",
+           "gpuhost_plugin_aer_errors_total{bdf=\"0000:01:00.0\",severity=\"nonfatal\"} 0\n",
+           "gpuhost_plugin_cdi_writes_total{result=\"done\"} 2\n",
+           "gpuhost_plugin_cdi_writes_total{result=\"failed\"} 1\n",
            "gpuhost_plugin_pass_seconds 0.25\n",
        }) {
     CHECK_THAT(text, Contains(line));
@@ -50,9 +58,9 @@ TEST_CASE("a reason that is over is not told any more") {
   service::Metrics metrics;
   DescribeMetrics(metrics);
   Plugin::Resource pgpu = Pgpu();
-  SetMetrics(metrics, {pgpu}, Duration::zero());
+  SetMetrics(metrics, {.resources = {pgpu}});
   pgpu.listed[1].problem = {};
-  SetMetrics(metrics, {pgpu}, Duration::zero());
+  SetMetrics(metrics, {.resources = {pgpu}});
   CHECK_THAT(metrics.Render(), Contains("reason=\"\"} 2\n") && !Contains("mode-change"));
 }
 

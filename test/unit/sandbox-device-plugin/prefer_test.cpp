@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+using namespace gpuhost;
 using namespace gpuhost::sandbox_device_plugin;
 
 namespace {
@@ -126,4 +127,56 @@ TEST_CASE("ids that nobody knows are taken last, whatever they are") {
 TEST_CASE("devices whose place is not known are as good as any") {
   std::vector<Unit> units{{.id = "1"}, {.id = "2"}, {.id = "3", .numa_node = 0}};
   CHECK(Prefer(units, {"1", "2", "3"}, {}, 2) == Strings{"1", "2"});
+}
+
+namespace {
+
+pci::Bdf Of(uint8_t i) { return Sixteen()[i].bdfs.front(); }
+
+// As Fabric Manager has them on a board of eight: not in the order of addresses.
+Partitions OfBoard() {
+  return {{Of(0), Of(1), Of(2), Of(3), Of(4), Of(5), Of(6), Of(7)},
+          {Of(0), Of(2), Of(4), Of(6)},
+          {Of(1), Of(3), Of(5), Of(7)},
+          {Of(0), Of(4)},
+          {Of(2), Of(6)},
+          {Of(1), Of(5)},
+          {Of(3), Of(7)},
+          {Of(0)},
+          {Of(1)},
+          {Of(2)},
+          {Of(3)},
+          {Of(4)},
+          {Of(5)},
+          {Of(6)},
+          {Of(7)}};
+}
+
+const std::vector<Vector> kPartitioned{
+    {"two: a partition", All(), {}, 2, {"0", "4"}},
+    {"two: of what is broken already", {"1", "2", "3", "5", "6", "7"}, {}, 2, {"2", "6"}},
+    {"one: of what is broken already", {"0", "2", "3", "4", "6", "7"}, {}, 1, {"3"}},
+    {"four: not those of one PCIe switch", All(), {}, 4, {"0", "2", "4", "6"}},
+    {"required ones choose it", All(), {"3"}, 4, {"1", "3", "5", "7"}},
+    {"required ones of two: as without partitions", All(), {"0", "1"}, 2, {"0", "1"}},
+    {"no partition of that size", All(), {}, 3, {"0", "1", "2"}},
+    {"none is whole", {"0", "1", "2", "3"}, {}, 2, {"0", "1"}},
+};
+
+}  // namespace
+
+TEST_CASE("a partition of the switches' is preferred, and the largest others stay whole") {
+  for (const Vector& vector : kPartitioned) {
+    CAPTURE(vector.what);
+    CHECK(Sorted(Prefer(Sixteen(), vector.available, vector.required, vector.size, OfBoard())) ==
+          vector.expected);
+  }
+}
+
+TEST_CASE("a partition with a GPU that is missing, or shares its group with another, is none") {
+  std::vector<Unit> units = Sixteen();
+  CHECK(Sorted(Prefer(units, All(), {}, 2, {{Of(0), {.bus = 0xee}}, {Of(3), Of(7)}})) ==
+        Strings{"3", "7"});
+  units[3].bdfs.push_back({.bus = 0xdd});
+  CHECK(Sorted(Prefer(units, All(), {}, 2, {{Of(3), Of(7)}})) == Strings{"0", "1"});
 }

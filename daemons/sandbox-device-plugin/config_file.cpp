@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <nlohmann/json.hpp>
+#include "daemons/sandbox-device-plugin/config_file.h"
 
-#include "daemons/sandbox-device-plugin/naming.h"
+#include <nlohmann/json.hpp>
+#include <set>
+
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 
@@ -62,26 +64,38 @@ absl::StatusOr<Selector> ParseSelector(const json& value) {
   return selector;
 }
 
+absl::StatusOr<Partition> ParsePartition(const json& value) {
+  Partition partition;
+  const json object{{"partitions", value}};
+  GPUHOST_ASSIGN(partition, ListOf<pci::Bdf>(object, "partitions", Address));
+  if (std::set<pci::Bdf>(partition.begin(), partition.end()).size() < partition.size()) {
+    return Wrong("a partition, an address is in it twice", value);
+  }
+  return partition;
+}
+
 }  // namespace
 
-absl::StatusOr<NamingConfig> ParseNamingConfig(const std::string& text) {
+absl::StatusOr<ConfigFile> ParseConfigFile(const std::string& text) {
   const json document = json::parse(text, nullptr, false);
   if (!document.is_object()) {
     return absl::InvalidArgumentError("not a JSON object");
   }
-  GPUHOST_TRY(CheckKeys(document, {"resources", "exclude", "names"}));
-  NamingConfig config;
+  GPUHOST_TRY(CheckKeys(document, {"resources", "exclude", "names", "partitions"}));
+  ConfigFile file;
+  NamingConfig& config = file.naming;
+  GPUHOST_ASSIGN(file.partitions, ListOf<Partition>(document, "partitions", ParsePartition));
   GPUHOST_ASSIGN(config.resources, ListOf<Selector>(document, "resources", ParseSelector));
   GPUHOST_ASSIGN(config.exclude, ListOf<pci::Bdf>(document, "exclude", Address));
   const auto names = document.find("names");
-  if (names == document.end()) return config;
+  if (names == document.end()) return file;
   if (!names->is_object()) return Wrong("an object of names by device id", *names);
   for (const auto& [key, value] : names->items()) {
     GPUHOST_ASSIGN(const uint16_t id, DeviceId(key));
     if (!value.is_string()) return Wrong("a name", value);
     config.names[id] = value.get<std::string>();
   }
-  return config;
+  return file;
 }
 
 }  // namespace gpuhost::sandbox_device_plugin
