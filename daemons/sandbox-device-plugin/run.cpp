@@ -25,7 +25,7 @@ using service::Level;
 using service::Log;
 
 constexpr size_t kLongestName = 63;                          // of a resource
-constexpr Duration kSettle = std::chrono::milliseconds(20);  // uevents come in bursts
+constexpr Duration kSettle = std::chrono::milliseconds(10);  // uevents come in bursts
 
 // What probes are told, on other threads.
 struct Heartbeat {

@@ -48,6 +48,23 @@ absl::StatusOr<UniqueFd> OpenFile(const HostFs& fs, std::string_view path) {
   return fd;
 }
 
+// Names in a directory, sorted; `keep` is given the open directory and each name.
+template <typename Keep>
+absl::StatusOr<std::vector<std::string>> ListIf(const HostFs& fs, std::string_view path,
+                                                const Keep& keep) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(fs.Resolve(path).c_str()),
+                                                      &::closedir);
+  if (!directory) return ErrnoStatus(errno, fmt::format("list {}", path));
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    if (keep(::dirfd(directory.get()), name)) names.emplace_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 absl::Status SyncDirectoryOf(const std::string& path) {
@@ -133,15 +150,19 @@ absl::StatusOr<std::string> HostFs::CharacterDevice(std::string_view path) const
 }
 
 absl::StatusOr<std::vector<std::string>> HostFs::List(std::string_view path) const {
-  std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(Resolve(path).c_str()), &::closedir);
-  if (!directory) return ErrnoStatus(errno, fmt::format("list {}", path));
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(directory.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  std::ranges::sort(names);
-  return names;
+  return ListIf(*this, path, [](int, std::string_view) { return true; });
+}
+
+absl::StatusOr<std::vector<std::string>> HostFs::ListWith(std::string_view path,
+                                                          std::string_view attribute,
+                                                          std::string_view text) const {
+  std::string file, begin(text.size(), '\0');
+  return ListIf(*this, path, [&](int directory, std::string_view name) {
+    file.assign(name).append("/").append(attribute);
+    const UniqueFd fd(::openat(directory, file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    const ssize_t got = fd ? ::pread(fd.get(), begin.data(), begin.size(), 0) : -1;
+    return got == static_cast<ssize_t>(text.size()) && begin == text;
+  });
 }
 
 bool HostFs::Exists(std::string_view path) const {
@@ -160,15 +181,15 @@ absl::Status HostFs::WriteWithin(Duration limit, std::string_view path, std::str
 
 absl::StatusOr<std::string> HostFs::ReadAt(std::string_view path, off_t offset,
                                            size_t count) const {
-  GPUHOST_ASSIGN(UniqueFd fd, OpenFile(*this, path));
+  GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_RDONLY | O_NONBLOCK));
   std::string bytes(count, '\0');
   const ssize_t got = ::pread(fd.get(), bytes.data(), count, offset);
+  if (got == static_cast<ssize_t>(count)) return bytes;
+  const int error = errno;
   const std::string what = fmt::format("read {} bytes at {:#x} of {}", count, offset, path);
-  if (got < 0) return ErrnoStatus(errno, what);
-  if (static_cast<size_t>(got) != count) {
-    return Error(absl::StatusCode::kOutOfRange, "{}: only {} there", what, got);
-  }
-  return bytes;
+  if (got >= 0) return Error(absl::StatusCode::kOutOfRange, "{}: only {} there", what, got);
+  if (error != ESPIPE) return ErrnoStatus(error, what);
+  return Error(absl::StatusCode::kFailedPrecondition, "{}: it is no regular file", what);
 }
 
 absl::Status HostFs::WriteAt(std::string_view path, off_t offset, std::string_view bytes) {

@@ -41,6 +41,11 @@ class HostFs {
   absl::StatusOr<std::string> CharacterDevice(std::string_view path) const;
   // Names in a directory, sorted, without "." and "..".
   absl::StatusOr<std::vector<std::string>> List(std::string_view path) const;
+  // The same of those in which the file `attribute` begins with `text`: of thousands of devices
+  // quicker than by their whole paths.
+  absl::StatusOr<std::vector<std::string>> ListWith(std::string_view path,
+                                                    std::string_view attribute,
+                                                    std::string_view text) const;
   bool Exists(std::string_view path) const;
   // open(2) with O_CLOEXEC. Never creates.
   absl::StatusOr<UniqueFd> Open(std::string_view path, int flags) const;

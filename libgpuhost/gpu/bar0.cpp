@@ -60,7 +60,27 @@ absl::Status ExplainRefusal(const HostFs& fs, const absl::Status& status) {
                  "Secure Boot or the kernel option lockdown=",
                  Text(status), level);
   }
-  return Error(status.code(), "{}; the kernel does not allow it (see its log)", Text(status));
+  return Error(status.code(),
+               "{}; the kernel does not allow it, by lockdown (Secure Boot, lockdown=) or another "
+               "security module: its log tells",
+               Text(status));
+}
+
+absl::Status ExplainFailure(const HostFs& fs, const pci::Device& device, int error,
+                            const std::string& path) {
+  absl::Status status = ErrnoStatus(error, fmt::format("map {}", path));
+  // The kernel (CONFIG_IO_STRICT_DEVMEM) keeps registers for the driver that has reserved them, as
+  // vfio-pci does while a virtual machine runs.
+  if (error == EINVAL) {
+    status = Error(absl::StatusCode::kUnavailable, "{}; its registers are reserved by who uses it",
+                   Text(status));
+  } else if (error == EPERM) {
+    status = ExplainRefusal(fs, status);
+  }
+  if (device.driver != "nvidia") return status;
+  return Error(status.code(),
+               "{}; `nvidia-smi conf-compute -f` tells the mode of a GPU on NVIDIA's driver",
+               Text(status));
 }
 
 }  // namespace
@@ -76,15 +96,7 @@ absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& d
   void* base =
       ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
   if (base == MAP_FAILED) {
-    const int error = errno;
-    const absl::Status status = ErrnoStatus(error, fmt::format("map {}", path));
-    // The kernel (CONFIG_IO_STRICT_DEVMEM) keeps registers for the driver that has reserved them,
-    // as vfio-pci does while a virtual machine runs.
-    if (error == EINVAL) {
-      return Error(absl::StatusCode::kUnavailable, "{}; its registers are reserved by who uses it",
-                   Text(status));
-    }
-    return error == EPERM ? ExplainRefusal(fs_, status) : status;
+    return ExplainFailure(fs_, device, errno, path);
   }
   return std::make_unique<Bar0>(base, size, writable);
 }

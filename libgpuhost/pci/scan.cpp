@@ -120,14 +120,11 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
 }
 
 absl::StatusOr<std::vector<Device>> ScanNvidia(const HostFs& fs) {
-  auto names = fs.List(kDevices);
+  auto names = fs.ListWith(kDevices, "vendor", "0x10de");
   if (!names.ok()) {
     return Annotate(names.status(), "no PCI bus here; is /sys mounted and readable");
   }
-  std::erase_if(*names, [&fs](const std::string& name) {
-    const auto bdf = Bdf::Parse(name);
-    return !bdf.ok() || fs.ReadAttribute(SysfsPath(*bdf, "vendor")).value_or("") != "0x10de";
-  });
+  std::erase_if(*names, [](const std::string& name) { return !Bdf::Parse(name).ok(); });
   return ReadAll(fs, *names);
 }
 

@@ -85,6 +85,20 @@ TEST_CASE("directories are made and files removed without complaint when already
   CHECK_FALSE(fs.MakeDirectories("/run/file/below").ok());
 }
 
+TEST_CASE("a directory is listed by what an attribute of its entries begins with") {
+  fake::TempRoot root;
+  root.File("/devices/b/vendor", "0x10de\n");
+  root.File("/devices/a/vendor", "0x10de");
+  root.File("/devices/c/vendor", "0x8086\n");
+  root.File("/devices/d/vendor", "0x1");
+  root.Directory("/devices/e");
+  root.Directory("/devices/f/vendor");
+  root.File("/devices/g", "0x10de");
+  const HostFs fs(root.path());
+  CHECK(fs.ListWith("/devices", "vendor", "0x10de").value() == std::vector<std::string>{"a", "b"});
+  CHECK(absl::IsNotFound(fs.ListWith("/none", "vendor", "0x10de").status()));
+}
+
 TEST_CASE("bytes at an offset, all or an error") {
   fake::TempRoot root;
   root.File("/config", "0123456789");

@@ -62,3 +62,15 @@ TEST_CASE("a device without BAR0, or with an empty one, is an error that names t
   window.machine.root.Remove(window.path);
   CHECK(absl::IsNotFound(window.Open(gpu::Access::kReadOnly).status()));
 }
+
+TEST_CASE("registers that cannot be mapped under NVIDIA's driver: its own tool is named") {
+  Window window;
+  window.machine.root.File(window.path, "");  // EINVAL, as for registers that are reserved
+  pci::Device device = window.machine.DeviceOf(0);
+  device.driver = "nvidia";
+  const auto refused =
+      gpu::Bar0Source(window.machine.kernel).Open(device, gpu::Access::kReadOnly).status();
+  CHECK(absl::IsUnavailable(refused));
+  CHECK(Text(refused).find("reserved by who uses it; `nvidia-smi conf-compute -f`") !=
+        std::string::npos);
+}
