@@ -24,9 +24,9 @@ std::string WordsAfter(const Verb& verb) {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
-// The part that bash and zsh share: sets $words_after for the verbs in $path.
+// The part that bash and zsh share: sets $words_after for the verbs in $verbs.
 std::string Cases(const Verb& program) {
-  std::string text = "  case \"$path\" in\n";
+  std::string text = "  case \"$verbs\" in\n";
   Walk(program, "", [&](const std::string& path, const Verb& verb) {
     text += fmt::format("    \"{}\") words_after=\"{}\" ;;\n", path, WordsAfter(verb));
   });
@@ -35,9 +35,9 @@ std::string Cases(const Verb& program) {
 
 std::string Bash(const Verb& program) {
   return fmt::format(R"(_{0}() {{
-  local path= word words_after
+  local verbs= word words_after
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-    case $word in -*) ;; *) path="$path $word" ;; esac
+    case $word in -*) ;; *) verbs="$verbs $word" ;; esac
   done
 {1}  COMPREPLY=($(compgen -W "$words_after" -- "${{COMP_WORDS[COMP_CWORD]}}"))
 }}
@@ -49,13 +49,13 @@ complete -F _{0} {0}
 std::string Zsh(const Verb& program) {
   return fmt::format(R"(#compdef {0}
 _{0}() {{
-  local path= word words_after
+  local verbs= word words_after
   for word in "${{(@)words[2,CURRENT-1]}}"; do
-    case $word in -*) ;; *) path="$path $word" ;; esac
+    case $word in -*) ;; *) verbs="$verbs $word" ;; esac
   done
 {1}  compadd -- ${{=words_after}}
 }}
-compdef _{0} {0}
+if [ "$funcstack[1]" = "_{0}" ]; then _{0} "$@"; else compdef _{0} {0}; fi
 )",
                      program.name, Cases(program));
 }
