@@ -76,7 +76,9 @@ void AddCommon(CLI::App& app, Options& options, Words& words) {
                  "Where to serve /metrics, /healthz and /readyz, like 127.0.0.1:9400 (default: "
                  "nowhere)");
   app.add_flag("--once", options.once, "Switch, then exit; without it, stay and keep the mode");
-  app.add_flag("--dry-run", options.dry_run, "Print what would be done and change nothing");
+  auto* dry_run =
+      app.add_flag("--dry-run", options.dry_run, "Print what would be done and change nothing");
+  app.add_flag("--json", options.json, "Print that as JSON")->needs(dry_run);
   app.add_option("--root", options.root, "Directory below which /sys, /proc and /run are");
   app.add_flag("-v,--verbose,--debug", options.verbose, "Log every step");
 }

@@ -23,6 +23,7 @@ struct Options {
   std::string http_address;        // metrics and probes; empty: none
   bool once = false;               // one pass, then exit
   bool dry_run = false;            // print the plan, change nothing
+  bool json = false;               // print it as JSON
   std::string root = "/";
   bool verbose = false;
   Settings settings;

@@ -57,9 +57,9 @@ absl::StatusOr<int> PrintPlan(Options& options) {
   GPUHOST_ASSIGN(const auto cluster, Connect(options));
   GPUHOST_ASSIGN(const cc::Mode mode, Wish(fs, options, cluster ? &cluster->node : nullptr).Mode());
   const auto plan =
-      DescribePlan({fs, clock, registers}, mode, options.settings.policy == WorkloadPolicy::kForce);
+      PlanChange({fs, clock, registers}, mode, options.settings.policy == WorkloadPolicy::kForce);
   if (plan.ok()) {
-    fmt::print("{}", *plan);
+    fmt::print("{}", options.json ? RenderJson(*plan, mode) : RenderText(*plan));
     return service::kDone;
   }
   Log(Level::kError, "nothing to plan", {{"error", plan.status()}});

@@ -90,6 +90,7 @@ void ChangeMode(Options& options, const Words& words, bool dry_run) {
   options.arguments = {"--standalone", "--once", "--mode", words.mode, "--root", options.root};
   if (words.force) options.arguments.push_back("--force");
   if (dry_run) options.arguments.push_back("--dry-run");
+  if (options.json) options.arguments.push_back("--json");
   if (!dry_run) options.unless_alive = "cc-manager";
 }
 
@@ -102,10 +103,13 @@ void AddMode(CLI::App& app, Options& options, Words& words) {
   get->callback([&options] { options.command = Command::kGetMode; });
 
   CLI::App* set = cc->add_subcommand("set", "Switch all devices of this machine, once");
-  set->add_flag("--dry-run", words.dry_run, "Print what would be done and change nothing");
+  auto* dry_run =
+      set->add_flag("--dry-run", words.dry_run, "Print what would be done and change nothing");
+  set->add_flag("--json", options.json, "Print that for programs")->needs(dry_run);
   set->add_flag("--force", words.force, "Also where a GPU is in use: who uses it loses it");
   set->callback([&] { ChangeMode(options, words, words.dry_run); });
   CLI::App* plan = cc->add_subcommand("plan", "The same as set --dry-run");
+  plan->add_flag("--json", options.json, "For programs");
   plan->callback([&] { ChangeMode(options, words, true); });
   for (CLI::App* command : {set, plan}) {
     command->add_option("mode", words.mode, "off, on, devtools or ppcie")->required();
