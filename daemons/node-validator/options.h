@@ -18,6 +18,7 @@ struct Options {
   Workload workload = Workload::kConfidential;
   std::vector<std::string> handlers;
   std::string node_name, kubeconfig;  // empty: the API server is not asked
+  Depth depth = Depth::kQuick;
   bool json = false;
   bool all = false;
   bool list = false;

@@ -64,7 +64,7 @@ Extras ReadLogs(const Options& options) {
 
 Report ObserveAndJudge(const Options& options, const Tree& tree, Questions& questions,
                        Facts& facts) {
-  facts = Observe(tree, questions);
+  facts = Observe(tree, questions, options.depth);
   facts.workload = options.workload;
   facts.only_handlers = options.handlers;
   if (!options.node_name.empty()) facts.labels = ReadLabels(options.node_name, options.kubeconfig);

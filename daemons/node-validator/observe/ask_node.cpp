@@ -13,7 +13,9 @@
 
 #include "daemons/node-validator/observe/kubelet_call.h"
 #include "daemons/node-validator/observe/questions.h"
+#include "daemons/node-validator/observe/verity.h"
 #include "libgpuhost/base/command.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/observe.h"
 #include "libgpuhost/pci/scan.h"
@@ -100,6 +102,8 @@ class Node : public Questions {
         return AskPodResources(host_.fs.Resolve(argument), kLimit);
       case Question::kRuntimeHandlers:
         return AskRuntimeHandlers(host_.fs.Resolve(argument), kLimit);
+      case Question::kImageHash:
+        return ImageHashOf(argument);
       case Question::kGpuMode:
         return Mode(argument);
       case Question::kSuperuser:
@@ -128,6 +132,24 @@ class Node : public Questions {
     const size_t blank = argument.find(' ');
     if (blank == std::string::npos) return absl::InvalidArgumentError("no configuration file");
     return Run(argument.substr(0, blank), {"-c", argument.substr(blank + 1), "config", "dump"});
+  }
+
+  absl::StatusOr<std::string> ImageHashOf(const std::string& argument) const {
+    std::string image = argument;
+    std::array<std::string, 4> words;  // behind the path, which may have blanks
+    for (size_t i = words.size(); i > 0; --i) {
+      const size_t blank = image.rfind(' ');
+      if (blank == std::string::npos) return absl::InvalidArgumentError("no verity parameters");
+      words.at(i - 1) = image.substr(blank + 1);
+      image.resize(blank);
+    }
+    const auto number = [](const std::string& word) { return ParseDecimal(word).value_or(0); };
+    GPUHOST_ASSIGN(const ImageHash found, HashImage(tree_, image,
+                                                    {.salt = words[0],
+                                                     .data_blocks = number(words[1]),
+                                                     .data_block_size = number(words[2]),
+                                                     .hash_block_size = number(words[3])}));
+    return found.differs.empty() ? found.root : found.root + "\n" + found.differs;
   }
 
   absl::StatusOr<std::string> Mode(const std::string& address) const {

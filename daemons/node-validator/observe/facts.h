@@ -30,6 +30,7 @@ struct Space {
 // Everything that checks depend on, at one moment.
 struct Facts {
   std::string name;  // of the node
+  Depth depth = Depth::kQuick;
   Workload workload = Workload::kConfidential;
   std::vector<std::string> only_handlers;  // to look at; empty: those that fit
   Host host;
@@ -50,6 +51,6 @@ struct Facts {
 };
 
 // Reads only, apart from what `questions` ask.
-Facts Observe(const Tree& tree, Questions& questions);
+Facts Observe(const Tree& tree, Questions& questions, Depth depth = Depth::kQuick);
 
 }  // namespace gpuhost::node_validator
