@@ -66,7 +66,7 @@ void AddCommon(CLI::App& app, Options& options) {
   app.add_option("--handler", options.handlers,
                  "Runtime handlers to look at (default: those for such pods)");
   app.add_option("-n,--node-name", options.node_name,
-                 "Our node in Kubernetes: its labels are checked, too")
+                 "Our node in Kubernetes: its labels and RuntimeClasses are checked, too")
       ->envname("NODE_NAME");
   app.add_option(
       "--kubeconfig", options.kubeconfig,

@@ -41,7 +41,7 @@ Style StyleOf(const Options& options) {
   return style;
 }
 
-absl::StatusOr<Labels> ReadLabels(const std::string& node, const std::string& kubeconfig) {
+absl::StatusOr<kube::Labels> ReadLabels(const std::string& node, const std::string& kubeconfig) {
   GPUHOST_ASSIGN(const kube::Access access, kube::FindAccess(kubeconfig));
   const HostFs own;
   kube::EndpointSource source(own, access);
@@ -49,6 +49,18 @@ absl::StatusOr<Labels> ReadLabels(const std::string& node, const std::string& ku
   kube::Client client(http, source);
   GPUHOST_ASSIGN(const kube::Node found, client.GetNode(node));
   return found.labels;
+}
+
+// Asked by nobody, the API server is left alone, also where it could be reached.
+ClusterFacts AskCluster(const Options& options) {
+  if (options.node_name.empty() && options.kubeconfig.empty()) return {};
+  const auto access = kube::FindAccess(options.kubeconfig);
+  if (!access.ok()) return {access.status(), access.status(), access.status()};
+  const HostFs own;
+  kube::EndpointSource source(own, *access);
+  kube::CurlClient http;
+  kube::Client client(http, source);
+  return ObserveCluster(client, options.node_name);
 }
 
 // What gpuhost's services said, where this is the node itself.
@@ -67,7 +79,7 @@ Report ObserveAndJudge(const Options& options, const Tree& tree, Questions& ques
   facts = Observe(tree, questions, options.depth);
   facts.workload = options.workload;
   facts.only_handlers = options.handlers;
-  if (!options.node_name.empty()) facts.labels = ReadLabels(options.node_name, options.kubeconfig);
+  facts.cluster = AskCluster(options);
   Report report = Judge(facts);
   report.captured = tree.captured();
   return report;

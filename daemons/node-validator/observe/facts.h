@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemons/node-validator/observe/cdi.h"
+#include "daemons/node-validator/observe/cluster.h"
 #include "daemons/node-validator/observe/containerd.h"
 #include "daemons/node-validator/observe/devices.h"
 #include "daemons/node-validator/observe/kata.h"
@@ -18,9 +19,6 @@ struct OperatorFacts {
   std::string workload_type;  // "vm-passthrough"
   bool vfio_ready = false, manager_ready = false;
 };
-
-// The node's labels, where the API server could be asked.
-using Labels = std::map<std::string, std::string>;
 
 struct Space {
   std::string path;
@@ -41,7 +39,7 @@ struct Facts {
   KubeletFacts kubelet;
   CdiFacts cdi;
   OperatorFacts gpu_operator;
-  Known<Labels> labels = absl::UnavailableError("the API server was not asked");
+  ClusterFacts cluster;
   std::vector<Space> space;
 
   bool Amd() const;
