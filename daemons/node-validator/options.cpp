@@ -83,7 +83,8 @@ void AddCommon(CLI::App& app, Options& options) {
          "auto (default: on a terminal, unless NO_COLOR is set), always or never")
       ->check(CLI::IsMember(kColours));
   app.add_option("--status-directory", options.status_directory,
-                 "Write node-validator.report.json there, and node-ready while nothing is fatal");
+                 "Write node-validator.report.json and node-validator.prom there, and node-ready "
+                 "while nothing is fatal");
   app.add_option("--support-bundle", options.bundle,
                  "Write an archive (.tar.gz) with all that a maintainer needs, without secrets");
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 
 #include "daemons/common/kube/client.h"
 #include "daemons/common/kube/curl_client.h"
@@ -152,7 +153,8 @@ int ValidateNode(const Options& options) {
   const Report report = ObserveAndJudge(options, tree, *questions, facts);
   fmt::print("{}", options.json ? RenderReportJson(report) : RenderText(report, StyleOf(options)));
   if (!directory.empty()) {
-    if (const absl::Status done = Publish(own, directory, report); !done.ok()) return Trouble(done);
+    const absl::Status done = Publish(own, directory, report, std::time(nullptr));
+    if (!done.ok()) return Trouble(done);
   }
   if (!options.bundle.empty()) {
     const CapturedTree captured = Capture(tree, *questions, facts);
