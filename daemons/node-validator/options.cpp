@@ -73,7 +73,8 @@ void AddCommon(CLI::App& app, Options& options) {
       "How to reach the API server (default: the pod's service account, then $KUBECONFIG)");
   app.add_flag_callback(
       "--deep", [&] { options.depth = Depth::kDeep; },
-      "Read guest images as a whole, which takes a second or more for each");
+      "Read guest images as a whole, which takes a second or more for each, and start the "
+      "hypervisor for a moment");
   app.add_flag("-a,--all", options.all, "Show also what is fine");
   app.add_flag("--json", options.json, "For programs");
   app.add_flag("--list", options.list, "List all checks");

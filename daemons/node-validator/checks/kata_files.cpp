@@ -136,6 +136,18 @@ Findings Undamaged(const Facts& facts) {
   });
 }
 
+Findings Started(const Facts& facts) {
+  if (facts.depth != Depth::kDeep) return {Skip("it is started for a moment by --deep alone")};
+  return EachRuntime(facts, [](const KataRuntime& runtime) {
+    const std::string program = runtime.Text("path").value_or("");
+    const absl::Status why = runtime.qemu_version.status();
+    if (runtime.hypervisor != "qemu") return Skip("its hypervisor is not QEMU");
+    if (why.ok()) return Pass("QEMU " + *runtime.qemu_version, program);
+    const bool not_tried = absl::IsUnavailable(why) || absl::IsPermissionDenied(why);
+    return not_tried ? Unknown(Text(why), program) : Fail(Text(why), program);
+  });
+}
+
 Findings Skew(const Facts& facts) {
   return EachRuntime(facts, [&](const KataRuntime& runtime) {
     const std::string& packaged = facts.kata.packaged_version;
@@ -219,6 +231,16 @@ Group KataFileChecks() {
            "and compared with the one in the second.",
            {"KATA-VERITY", "KATA-FILES", "KATA-CONF", "KATA-FORMAT"},
            &Undamaged},
+          {"KATA-QEMU",
+           Severity::kFatal,
+           "The hypervisor can be started",
+           "QEMU answers over QMP within 10 s",
+           install,
+           "With --deep it is started without any machine (-machine none -S), asked for its "
+           "version, and told to quit. That finds a program of another architecture, and one "
+           "whose interpreter or libraries are missing; no key and no GPU is taken.",
+           {"KATA-FILES", "KATA-CONF", "KATA-FORMAT", "KVM-DEV"},
+           &Started},
           {"KATA-VER",
            Severity::kDegraded,
            "Shim and files are of one version",

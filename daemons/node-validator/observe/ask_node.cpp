@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "daemons/node-validator/observe/kubelet_call.h"
+#include "daemons/node-validator/observe/qemu_probe.h"
 #include "daemons/node-validator/observe/questions.h"
 #include "daemons/node-validator/observe/verity.h"
 #include "libgpuhost/base/command.h"
@@ -104,6 +105,9 @@ class Node : public Questions {
         return AskRuntimeHandlers(host_.fs.Resolve(argument), kLimit);
       case Question::kImageHash:
         return ImageHashOf(argument);
+      case Question::kQemu:
+        if (const absl::Status may = MayRun(argument); !may.ok()) return may;
+        return ProbeQemu(tree_, argument, kLimit);
       case Question::kGpuMode:
         return Mode(argument);
       case Question::kSuperuser:
@@ -113,8 +117,7 @@ class Node : public Questions {
   }
 
   // Programs of another root would run with this one's libraries.
-  absl::StatusOr<std::string> Run(const std::string& program,
-                                  std::vector<std::string> arguments) const {
+  absl::Status MayRun(const std::string& program) const {
     if (host_.fs.Resolve("/") != "/") {
       return absl::UnavailableError("a program of the host cannot be run from a container");
     }
@@ -123,6 +126,12 @@ class Node : public Questions {
       return Error(absl::StatusCode::kPermissionDenied,
                    "{} is not run: others than root can change it", program);
     }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::string> Run(const std::string& program,
+                                  std::vector<std::string> arguments) const {
+    GPUHOST_TRY(MayRun(program));
     return OutputOf(kLimit,
                     {.path = program, .arguments = std::move(arguments), .environment = {}});
   }

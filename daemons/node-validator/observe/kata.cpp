@@ -116,6 +116,14 @@ void CheckImages(const Tree& tree, Questions& questions, Depth depth, KataRuntim
   }
 }
 
+void TryHypervisor(Questions& questions, KataRuntime& runtime) {
+  const auto program = std::ranges::find(runtime.artefacts, "path", &Artefact::key);
+  if (runtime.hypervisor != "qemu" || program == runtime.artefacts.end()) return;
+  if (!program->present.ok() || !program->problem.empty() || !program->path.starts_with('/'))
+    return;
+  runtime.qemu_version = questions.Ask(Question::kQemu, program->path);
+}
+
 KataRuntime ReadRuntime(const Tree& tree, Questions& questions, const Handler& handler,
                         Depth depth) {
   KataRuntime runtime{.handler = handler};
@@ -137,6 +145,7 @@ KataRuntime ReadRuntime(const Tree& tree, Questions& questions, const Handler& h
   if (!hypervisors.empty()) runtime.hypervisor = hypervisors.begin()->first;
   AddArtefacts(tree, runtime);
   CheckImages(tree, questions, depth, runtime);
+  if (depth == Depth::kDeep) TryHypervisor(questions, runtime);
   return runtime;
 }
 

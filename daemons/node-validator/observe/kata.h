@@ -43,6 +43,7 @@ struct KataRuntime {
   std::vector<Artefact> artefacts;
   std::vector<VerifiedImage> verified;
   std::string shim_version;
+  Known<std::string> qemu_version = absl::UnavailableError("its program was not tried");
 
   // A key of its hypervisor's table, of its runtime's, of its agent's.
   std::optional<std::string> Text(std::string_view key) const;

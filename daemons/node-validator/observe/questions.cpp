@@ -31,6 +31,8 @@ std::string_view NameOf(Question question) {
       return "runtime-handlers";
     case Question::kImageHash:
       return "image-hash";
+    case Question::kQemu:
+      return "qemu";
     case Question::kGpuMode:
       return "gpu-mode";
     case Question::kSuperuser:

@@ -27,6 +27,7 @@ enum class Question {
   kRuntimeHandlers,  // the handlers that the running container runtime has, one a line
   kImageHash,        // "IMAGE SALT BLOCKS SIZE HASH-SIZE": the root hash of all its blocks, and in
                      // the next line the first of which its hash tree says something else
+  kQemu,             // the version of a QEMU that is started for a moment: "9.1.0"
   kGpuMode,          // the confidential-computing mode in a GPU's registers: "on"
   kSuperuser,        // "yes" or "no"
 };
