@@ -66,11 +66,15 @@ void AddCommon(CLI::App& app, Options& options) {
   app.add_option("--handler", options.handlers,
                  "Runtime handlers to look at (default: those for such pods)");
   app.add_option("-n,--node-name", options.node_name,
-                 "Our node in Kubernetes: its labels are checked, too")
+                 "Our node in Kubernetes: its labels and RuntimeClasses are checked, too")
       ->envname("NODE_NAME");
   app.add_option(
       "--kubeconfig", options.kubeconfig,
       "How to reach the API server (default: the pod's service account, then $KUBECONFIG)");
+  app.add_flag_callback(
+      "--deep", [&] { options.depth = Depth::kDeep; },
+      "Read guest images as a whole, which takes a second or more for each, and start the "
+      "hypervisor for a moment");
   app.add_flag("-a,--all", options.all, "Show also what is fine");
   app.add_flag("--json", options.json, "For programs");
   app.add_flag("--list", options.list, "List all checks");
@@ -80,7 +84,8 @@ void AddCommon(CLI::App& app, Options& options) {
          "auto (default: on a terminal, unless NO_COLOR is set), always or never")
       ->check(CLI::IsMember(kColours));
   app.add_option("--status-directory", options.status_directory,
-                 "Write node-validator.report.json there, and node-ready while nothing is fatal");
+                 "Write node-validator.report.json and node-validator.prom there, and node-ready "
+                 "while nothing is fatal");
   app.add_option("--support-bundle", options.bundle,
                  "Write an archive (.tar.gz) with all that a maintainer needs, without secrets");
 }

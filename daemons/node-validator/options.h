@@ -17,7 +17,8 @@ struct Options {
   std::string root = "/";
   Workload workload = Workload::kConfidential;
   std::vector<std::string> handlers;
-  std::string node_name, kubeconfig;  // empty: the API server is not asked
+  std::string node_name, kubeconfig;  // both empty: the API server is not asked
+  Depth depth = Depth::kQuick;
   bool json = false;
   bool all = false;
   bool list = false;

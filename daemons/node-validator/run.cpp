@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 
 #include "daemons/common/kube/client.h"
 #include "daemons/common/kube/curl_client.h"
@@ -41,7 +42,7 @@ Style StyleOf(const Options& options) {
   return style;
 }
 
-absl::StatusOr<Labels> ReadLabels(const std::string& node, const std::string& kubeconfig) {
+absl::StatusOr<kube::Labels> ReadLabels(const std::string& node, const std::string& kubeconfig) {
   GPUHOST_ASSIGN(const kube::Access access, kube::FindAccess(kubeconfig));
   const HostFs own;
   kube::EndpointSource source(own, access);
@@ -49,6 +50,18 @@ absl::StatusOr<Labels> ReadLabels(const std::string& node, const std::string& ku
   kube::Client client(http, source);
   GPUHOST_ASSIGN(const kube::Node found, client.GetNode(node));
   return found.labels;
+}
+
+// Asked by nobody, the API server is left alone, also where it could be reached.
+ClusterFacts AskCluster(const Options& options) {
+  if (options.node_name.empty() && options.kubeconfig.empty()) return {};
+  const auto access = kube::FindAccess(options.kubeconfig);
+  if (!access.ok()) return {access.status(), access.status(), access.status()};
+  const HostFs own;
+  kube::EndpointSource source(own, *access);
+  kube::CurlClient http;
+  kube::Client client(http, source);
+  return ObserveCluster(client, options.node_name);
 }
 
 // What gpuhost's services said, where this is the node itself.
@@ -64,10 +77,10 @@ Extras ReadLogs(const Options& options) {
 
 Report ObserveAndJudge(const Options& options, const Tree& tree, Questions& questions,
                        Facts& facts) {
-  facts = Observe(tree, questions);
+  facts = Observe(tree, questions, options.depth);
   facts.workload = options.workload;
   facts.only_handlers = options.handlers;
-  if (!options.node_name.empty()) facts.labels = ReadLabels(options.node_name, options.kubeconfig);
+  facts.cluster = AskCluster(options);
   Report report = Judge(facts);
   report.captured = tree.captured();
   return report;
@@ -140,7 +153,8 @@ int ValidateNode(const Options& options) {
   const Report report = ObserveAndJudge(options, tree, *questions, facts);
   fmt::print("{}", options.json ? RenderReportJson(report) : RenderText(report, StyleOf(options)));
   if (!directory.empty()) {
-    if (const absl::Status done = Publish(own, directory, report); !done.ok()) return Trouble(done);
+    const absl::Status done = Publish(own, directory, report, std::time(nullptr));
+    if (!done.ok()) return Trouble(done);
   }
   if (!options.bundle.empty()) {
     const CapturedTree captured = Capture(tree, *questions, facts);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/base/unique_fd.h"
@@ -18,6 +19,7 @@ namespace gpuhost {
 namespace {
 
 constexpr int kNotThere = 127, kNotAllowed = 126;  // as shells say it
+constexpr int kNoProgram = 125;
 constexpr size_t kLongestComplaint = 1024;
 
 struct Pipe {
@@ -36,18 +38,19 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-// Runs in the child until execve takes over: async-signal-safe calls only.
+// Runs in the child until execve takes over: async-signal-safe calls only. Without `input`, which
+// is -1 then, nothing can be read.
 [[noreturn]] void Execute(const char* path, char* const* arguments, char* const* environment,
-                          int output, int complaints) {
+                          int input, int output, int complaints) {
   ::setsid();
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (input < 0) input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const bool ready = ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 &&
+  const bool ready = ::dup2(input, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 &&
                      ::dup2(complaints, STDERR_FILENO) >= 0;
   if (ready) ::execve(path, arguments, environment);
-  ::_exit(errno == ENOENT ? kNotThere : kNotAllowed);
+  ::_exit(errno == ENOENT ? kNotThere : errno == ENOEXEC ? kNoProgram : kNotAllowed);
 }
 
 // The child with all that it has started; ends them when it goes out of scope.
@@ -88,6 +91,35 @@ class Session {
   int status_ = 0;
 };
 
+// A pipe that holds `input`; an open write end keeps its reader from seeing the end.
+absl::StatusOr<Pipe> Filled(const std::string& input) {
+  if (input.size() > Command::kLongestInput) {
+    return Error(absl::StatusCode::kInvalidArgument, "give a program {} bytes: at most {} fit",
+                 input.size(), Command::kLongestInput);
+  }
+  GPUHOST_ASSIGN(Pipe pipe, Pipe::Make());
+  // Any pipe takes a page, so this neither waits nor writes a part.
+  if (::write(pipe.write.get(), input.data(), input.size()) < 0) return ErrnoStatus(errno, "write");
+  return pipe;
+}
+
+// What an exit status without a word may mean; OK: nothing of this kind.
+absl::Status NotStarted(int status, const std::string& what) {
+  if (!WIFEXITED(status)) return absl::OkStatus();
+  switch (WEXITSTATUS(status)) {
+    case kNotThere:
+      return Error(absl::StatusCode::kNotFound, "{}: no such program", what);
+    case kNotAllowed:
+      return Error(absl::StatusCode::kPermissionDenied, "{}: it may not be run", what);
+    case kNoProgram:
+      return Error(
+          absl::StatusCode::kFailedPrecondition,
+          "{}: the kernel executes no such file; it is of another architecture, or cut off", what);
+    default:
+      return absl::OkStatus();
+  }
+}
+
 // Reads once; false at the end of the stream.
 bool ReadInto(std::string& text, int fd) {
   char buffer[4096];
@@ -127,13 +159,19 @@ absl::StatusOr<std::string> OutputOf(Duration limit, const Command& command) {
   const std::string what = fmt::format("run {}", fmt::join(words, " "));
   const std::vector<char*> arguments = Pointers(words), environment = Pointers(command.environment);
 
+  Pipe in;
+  if (!command.input.empty()) {
+    auto filled = Filled(command.input);
+    if (!filled.ok()) return Annotate(filled.status(), what);
+    in = *std::move(filled);
+  }
   GPUHOST_ASSIGN(Pipe out, Pipe::Make());
   GPUHOST_ASSIGN(Pipe err, Pipe::Make());
   const pid_t child = ::fork();
   if (child < 0) return ErrnoStatus(errno, "fork");
   if (child == 0) {
-    Execute(command.path.c_str(), arguments.data(), environment.data(), out.write.get(),
-            err.write.get());
+    Execute(command.path.c_str(), arguments.data(), environment.data(), in.read.get(),
+            out.write.get(), err.write.get());
   }
   Session session(child);
   out.write.Reset();
@@ -151,12 +189,7 @@ absl::StatusOr<std::string> OutputOf(Duration limit, const Command& command) {
   }
   const int status = session.End();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return output;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotThere && complaints.empty()) {
-    return Error(absl::StatusCode::kNotFound, "{}: no such program", what);
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAllowed && complaints.empty()) {
-    return Error(absl::StatusCode::kPermissionDenied, "{}: it may not be run", what);
-  }
+  if (complaints.empty()) GPUHOST_TRY(NotStarted(status, what));
   while (complaints.ends_with('\n')) complaints.pop_back();
   return Error(absl::StatusCode::kUnknown, "{}: {}", what,
                complaints.empty() ? "it failed without a word" : complaints);

@@ -12,13 +12,14 @@ std::string Query::Selected(const std::string& key) const {
 
 void Understand(Query& query) {
   static const std::regex kPath(
-      "/api/v1/(?:namespaces/([^/]+)/)?([^/]+)(?:/([^/]+))?(?:/([^/]+))?");
+      "/(?:api|apis/([^/]+))/v1/(?:namespaces/([^/]+)/)?([^/]+)(?:/([^/]+))?(?:/([^/]+))?");
   std::smatch parts;
   if (!std::regex_match(query.path, parts, kPath)) return;
-  query.name_space = parts[1];
-  query.resource = parts[2];
-  query.name = parts[3];
-  if (parts[4].matched) query.resource += "/" + parts[4].str();
+  query.group = parts[1];
+  query.name_space = parts[2];
+  query.resource = parts[3];
+  query.name = parts[4];
+  if (parts[5].matched) query.resource += "/" + parts[5].str();
   const bool one = !query.name.empty();
   if (query.method == "GET") query.verb = one ? "get" : "list";
   if (query.method == "GET" && query.Parameter("watch") == "true") query.verb = "watch";

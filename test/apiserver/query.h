@@ -7,12 +7,16 @@
 
 namespace gpuhost::apiserver {
 
+// Whoever is known may ask for it.
+inline constexpr const char* kVersionPath = "/version";
+
 // A request, and what it is about as the API server understands it.
 struct Query {
   std::string method, path, target, token, body, content_type;
   Texts parameters;
 
   std::string verb;      // get, list, watch, create, patch, delete
+  std::string group;     // of its API: "node.k8s.io"; empty: the core's
   std::string resource;  // "nodes", "pods/eviction"; empty: no such thing
   std::string name_space, name = {};
 

@@ -14,15 +14,16 @@ bool Permits(const Rule& rule, const Query& query) {
 }
 
 Answer Forbidden(const std::string& user, const Query& query) {
-  const std::string kind = query.resource.substr(0, query.resource.find('/'));
+  const std::string kind = query.resource.substr(0, query.resource.find('/')) +
+                           (query.group.empty() ? "" : "." + query.group);
   const std::string scope = query.name_space.empty()
                                 ? "at the cluster scope"
                                 : fmt::format("in the namespace \"{}\"", query.name_space);
   return Failure(
       403, "Forbidden",
-      fmt::format("{} {}is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"\" {}",
+      fmt::format("{} {}is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}",
                   kind, query.name.empty() ? "" : "\"" + query.name + "\" ", user, query.verb,
-                  query.resource, scope));
+                  query.resource, query.group, scope));
 }
 
 }  // namespace
@@ -39,6 +40,7 @@ std::string Rights::Admit(const std::string& user, std::vector<Rule> rules) {
 std::optional<Answer> Rights::Refusal(const Query& query) const {
   for (const auto& [user, rules] : users_) {
     if (query.token != "Bearer " + TokenOf(user)) continue;
+    if (query.path == kVersionPath) return std::nullopt;
     const bool permitted = std::any_of(rules.begin(), rules.end(),
                                        [&](const Rule& rule) { return Permits(rule, query); });
     return permitted ? std::nullopt : std::optional(Forbidden(user, query));

@@ -18,6 +18,14 @@ struct Rule {
   std::string name_space = {};  // empty: everywhere
 };
 
+struct ScriptedRuntimeClass {
+  std::string name;
+  std::string handler;
+  Texts labels = {};
+  Texts node_selector = {};
+  Texts overhead = {};  // {"memory", "160Mi"}
+};
+
 struct ScriptedPod {
   std::string name;
   std::string name_space = "default";

@@ -20,6 +20,7 @@ const std::vector<Rule> kEverything = {
     {"pods", {"get", "list", "watch", "delete"}},
     {"pods/eviction", {"create"}},
     {"events", {"create", "list"}},
+    {"runtimeclasses", {"list"}},
 };
 
 // A port where nobody listens, and nobody else can for as long as this is held.
@@ -98,6 +99,20 @@ void ScriptedApiServer::SetLabels(const std::string& name,
   for (const auto& [key, value] : labels) patch[key] = value ? Json(*value) : Json();
   impl_->state.store.Patch(name, Json{{"metadata", {{"labels", patch}}}}.dump());
   impl_->FollowLabels();
+}
+
+void ScriptedApiServer::SetAllocatable(const std::string& name, const Texts& quantities) {
+  impl_->state.store.Patch(name, Json{{"status", {{"allocatable", quantities}}}}.dump());
+}
+
+void ScriptedApiServer::AddRuntimeClass(const ScriptedRuntimeClass& runtime_class) {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.runtime_classes.push_back(runtime_class);
+}
+
+void ScriptedApiServer::SetVersion(const std::string& version) {
+  const std::lock_guard lock(impl_->state.mutex);
+  impl_->state.version = version;
 }
 
 void ScriptedApiServer::DeleteNode(const std::string& name) {

@@ -12,10 +12,10 @@
 
 namespace gpuhost::apiserver {
 
-// An API server of nodes, pods and events, for what a real one cannot be made to do on demand. What
-// it says in good health is what Kubernetes 1.34 says; a scenario on the cluster compares the two.
-// Listens on 127.0.0.1 with TLS, on a port of its own, until the object goes. It knows no time:
-// what follows something follows requests or is asked for.
+// An API server of nodes, pods, events and runtime classes, for what a real one cannot be made to
+// do on demand. What it says in good health is what Kubernetes 1.34 says; a scenario on the cluster
+// compares the two. Listens on 127.0.0.1 with TLS, on a port of its own, until the object goes. It
+// knows no time: what follows something follows requests or is asked for.
 class ScriptedApiServer {
  public:
   ScriptedApiServer();
@@ -36,6 +36,10 @@ class ScriptedApiServer {
   // As somebody else may do it: sets the labels, and removes those whose value is nothing.
   void SetLabels(const std::string& name,
                  const std::map<std::string, std::optional<std::string>>& labels);
+  // As its kubelet and device plugins report it; others than these stay as they are.
+  void SetAllocatable(const std::string& name, const Texts& quantities);
+  void AddRuntimeClass(const ScriptedRuntimeClass& runtime_class);
+  void SetVersion(const std::string& version);  // v1.34.2 at first
   void DeleteNode(const std::string& name);
   // Compaction and a restart: versions before that one are too old from now on.
   void Forget(const std::string& resource_version);

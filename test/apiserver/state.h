@@ -30,6 +30,8 @@ struct State {
   Events events;
   Faults faults;
   Rights rights;
+  std::vector<ScriptedRuntimeClass> runtime_classes;
+  std::string version = "v1.34.2";
   std::vector<std::string> requests;
   std::vector<SentPatch> patches;
   Outage outage = Outage::kNone;

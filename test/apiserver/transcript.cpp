@@ -185,6 +185,8 @@ void Writer::Rights() {
   Ask("patch without rights", parties_.stranger,
       {.method = "PATCH", .path = path_, .body = "{}", .content_type = kMergePatch});
   Ask("watch without rights", parties_.stranger, {.path = "/api/v1/nodes?watch=true"});
+  Ask("list of another API without rights", parties_.stranger,
+      {.path = "/apis/node.k8s.io/v1/runtimeclasses"});
   Endpoint unknown = parties_.stranger;
   unknown.token = "not-a-token";
   Ask("get with a bad token", unknown, {.path = path_});

@@ -8,6 +8,7 @@
 #include "daemons/cc-manager/labels.h"
 #include "daemons/common/kube/endpoint.h"
 #include "daemons/common/kube/json.h"
+#include "daemons/common/kube/runtime_class.h"
 #include "daemons/common/service/status_document.h"
 #include "daemons/sandbox-device-plugin/cdi.h"
 #include "daemons/sandbox-device-plugin/checkpoint.h"
@@ -61,6 +62,8 @@ void NodeOfKubernetes(Bench&, const std::string& text) {
   kube::ParseNodeList(text).IgnoreError();
   kube::ParseWatchLine(text).IgnoreError();
   kube::ParseRefusal(text);
+  kube::ParseRuntimeClasses(text).IgnoreError();
+  kube::ParseServerVersion(text).IgnoreError();
   const auto node = kube::ParseNode(text);
   if (node.ok()) cc_manager::WantedMode(node->labels, cc::Mode::kOff).IgnoreError();
 }

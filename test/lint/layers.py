@@ -22,7 +22,7 @@ ONLY_IN = {
     "systemd/sd-bus.h": ["daemons/kata-manager/systemd.cpp", "test/unit/kata-manager/systemd_test.cpp"],
     "archive.h": ["daemons/node-validator/bundle/archive.cpp", "daemons/kata-manager/artifacts/unpack.cpp",
                   "test/unit/kata-manager/unpack_test.cpp"],
-    "openssl/evp.h": ["daemons/kata-manager/digest.cpp", "daemons/node-validator/observe/artefact.cpp",
+    "openssl/evp.h": ["daemons/kata-manager/digest.cpp", "daemons/node-validator/observe/verity.cpp",
                       "test/apiserver/certificate.h"],
     "grpcpp/grpcpp.h": ["daemons/sandbox-device-plugin/*", "test/kubelet/*", "test/unit/sandbox-device-plugin/*",
                          "test/fuzz/rpc.cpp"],

@@ -193,6 +193,18 @@ absl::StatusOr<Node> Client::PatchNode(const std::string& name, const NodePatch&
   return ParseNode(body);
 }
 
+absl::StatusOr<std::vector<RuntimeClass>> Client::ListRuntimeClasses() {
+  GPUHOST_ASSIGN(const std::string body,
+                 Send("list runtime classes", {.path = "/apis/node.k8s.io/v1/runtimeclasses"}));
+  return ParseRuntimeClasses(body);
+}
+
+absl::StatusOr<std::string> Client::ServerVersion() {
+  GPUHOST_ASSIGN(const std::string body,
+                 Send("ask for the server's version", {.path = "/version"}));
+  return ParseServerVersion(body);
+}
+
 absl::Status Client::CreateEvent(const Node& node, const NodeNotice& notice, std::time_t now) {
   GPUHOST_TRY(CheckNodeName(node.name));
   return Send("create an event for node " + node.name, {.method = "POST",

@@ -8,6 +8,7 @@
 #include "daemons/common/kube/http.h"
 #include "daemons/common/kube/json.h"
 #include "daemons/common/kube/pod.h"
+#include "daemons/common/kube/runtime_class.h"
 
 namespace gpuhost::kube {
 
@@ -59,6 +60,11 @@ class Client {
   //   kUnavailable         a PodDisruptionBudget forbids it for now: the text says which and why
   //   kFailedPrecondition  it has several budgets, which Kubernetes cannot decide on
   absl::Status EvictPod(const Pod& pod);
+
+  // All runtime classes. Needs list on runtimeclasses.node.k8s.io.
+  absl::StatusOr<std::vector<RuntimeClass>> ListRuntimeClasses();
+  // "v1.34.2"; whoever is known to the server may ask.
+  absl::StatusOr<std::string> ServerVersion();
 
   // Puts a notice beside the node, in the namespace default, where those of nodes are. Needs create
   // on events there.

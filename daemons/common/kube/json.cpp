@@ -29,7 +29,8 @@ Node ToNode(const Json& object) {
           .uid = TextOf(metadata, "uid"),
           .resource_version = TextOf(metadata, "resourceVersion"),
           .labels = LabelsOf(Member(metadata, "labels")),
-          .annotations = LabelsOf(Member(metadata, "annotations"))};
+          .annotations = LabelsOf(Member(metadata, "annotations")),
+          .allocatable = LabelsOf(Member(Member(object, "status"), "allocatable"))};
 }
 
 }  // namespace
@@ -39,6 +40,12 @@ absl::StatusOr<Node> ParseNode(std::string_view body) {
   Node node = ToNode(json);
   if (TextOf(json, "kind") != "Node" || node.name.empty()) return NoAnswer("a node", body);
   return node;
+}
+
+absl::StatusOr<std::string> ParseServerVersion(std::string_view body) {
+  const std::string version = TextOf(ParseJson(body), "gitVersion");
+  if (version.empty()) return NoAnswer("the server's version", body);
+  return version;
 }
 
 absl::StatusOr<NodeList> ParseNodeList(std::string_view body) {

@@ -14,6 +14,9 @@ namespace gpuhost::kube {
 
 using Labels = std::map<std::string, std::string>;
 
+// Amounts of resources by name, as Kubernetes writes them: "2", "10240Mi", "500m".
+using Quantities = std::map<std::string, std::string>;
+
 // What is to become of some labels: a value, or nothing to remove it. Others stay as they are.
 using LabelPatch = std::map<std::string, std::optional<std::string>>;
 
@@ -23,10 +26,14 @@ struct Node {
   std::string resource_version;  // opaque; equal means unchanged
   Labels labels;
   Labels annotations;
+  Quantities allocatable;  // to pods, by its status
 };
 
 // kDataLoss when `body` is no node.
 absl::StatusOr<Node> ParseNode(std::string_view body);
+
+// The server's version, "v1.34.2". kDataLoss when `body` is no version.
+absl::StatusOr<std::string> ParseServerVersion(std::string_view body);
 
 // What is to become of a node's labels and annotations.
 struct NodePatch {

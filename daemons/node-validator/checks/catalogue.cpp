@@ -53,7 +53,7 @@ std::span<const Group> Catalogue() {
   static const std::vector<Group> groups{
       ProcessorChecks(), SnpChecks(),        TdxChecks(),     IommuChecks(),    GpuChecks(),
       ModeChecks(),      ContainerdChecks(), HandlerChecks(), KataFileChecks(), KataValueChecks(),
-      KubeletChecks(),   CdiChecks(),        NodeChecks()};
+      KubeletChecks(),   CdiChecks(),        NodeChecks(),    ClusterChecks()};
   return groups;
 }
 

@@ -20,6 +20,7 @@ Group KataValueChecks();
 Group KubeletChecks();
 Group CdiChecks();
 Group NodeChecks();
+Group ClusterChecks();
 
 // All of them, in the order in which a person would look.
 std::span<const Group> Catalogue();

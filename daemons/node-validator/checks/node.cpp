@@ -44,10 +44,11 @@ Findings Validated(const Facts& facts) {
 
 Findings Label(const Facts& facts, const std::string& key, const std::string& wanted,
                const std::string& missing) {
-  if (!facts.labels.ok()) return {Skip(Text(facts.labels.status()))};
-  const auto found = facts.labels->find(key);
+  if (!facts.cluster.node.ok()) return {Skip(Text(facts.cluster.node.status()))};
+  const kube::Labels& labels = facts.cluster.node->labels;
+  const auto found = labels.find(key);
   const std::string evidence = "label " + key;
-  if (found == facts.labels->end()) {
+  if (found == labels.end()) {
     return {missing.empty() ? Fail("the node has no such label", evidence)
                             : Pass(missing, evidence)};
   }

@@ -16,9 +16,4 @@ std::string FollowLinks(const Tree& tree, std::string path);
 // firmware volume.
 Artefact LookAtArtefact(const Tree& tree, const std::string& key, const std::string& path);
 
-// Compares the top block of the hash tree, which is the first of the image's second partition, with
-// the root hash: another image has another one. kDataLoss when it differs, kUnavailable when the
-// image has no such partition or cannot be read there.
-absl::Status CompareVerity(const Tree& tree, const std::string& image, const Verity& verity);
-
 }  // namespace gpuhost::node_validator

@@ -12,8 +12,11 @@
 #include <sstream>
 
 #include "daemons/node-validator/observe/kubelet_call.h"
+#include "daemons/node-validator/observe/qemu_probe.h"
 #include "daemons/node-validator/observe/questions.h"
+#include "daemons/node-validator/observe/verity.h"
 #include "libgpuhost/base/command.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/observe.h"
 #include "libgpuhost/pci/scan.h"
@@ -100,6 +103,11 @@ class Node : public Questions {
         return AskPodResources(host_.fs.Resolve(argument), kLimit);
       case Question::kRuntimeHandlers:
         return AskRuntimeHandlers(host_.fs.Resolve(argument), kLimit);
+      case Question::kImageHash:
+        return ImageHashOf(argument);
+      case Question::kQemu:
+        if (const absl::Status may = MayRun(argument); !may.ok()) return may;
+        return ProbeQemu(tree_, argument, kLimit);
       case Question::kGpuMode:
         return Mode(argument);
       case Question::kSuperuser:
@@ -109,8 +117,7 @@ class Node : public Questions {
   }
 
   // Programs of another root would run with this one's libraries.
-  absl::StatusOr<std::string> Run(const std::string& program,
-                                  std::vector<std::string> arguments) const {
+  absl::Status MayRun(const std::string& program) const {
     if (host_.fs.Resolve("/") != "/") {
       return absl::UnavailableError("a program of the host cannot be run from a container");
     }
@@ -119,6 +126,12 @@ class Node : public Questions {
       return Error(absl::StatusCode::kPermissionDenied,
                    "{} is not run: others than root can change it", program);
     }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::string> Run(const std::string& program,
+                                  std::vector<std::string> arguments) const {
+    GPUHOST_TRY(MayRun(program));
     return OutputOf(kLimit,
                     {.path = program, .arguments = std::move(arguments), .environment = {}});
   }
@@ -128,6 +141,24 @@ class Node : public Questions {
     const size_t blank = argument.find(' ');
     if (blank == std::string::npos) return absl::InvalidArgumentError("no configuration file");
     return Run(argument.substr(0, blank), {"-c", argument.substr(blank + 1), "config", "dump"});
+  }
+
+  absl::StatusOr<std::string> ImageHashOf(const std::string& argument) const {
+    std::string image = argument;
+    std::array<std::string, 4> words;  // behind the path, which may have blanks
+    for (size_t i = words.size(); i > 0; --i) {
+      const size_t blank = image.rfind(' ');
+      if (blank == std::string::npos) return absl::InvalidArgumentError("no verity parameters");
+      words.at(i - 1) = image.substr(blank + 1);
+      image.resize(blank);
+    }
+    const auto number = [](const std::string& word) { return ParseDecimal(word).value_or(0); };
+    GPUHOST_ASSIGN(const ImageHash found, HashImage(tree_, image,
+                                                    {.salt = words[0],
+                                                     .data_blocks = number(words[1]),
+                                                     .data_block_size = number(words[2]),
+                                                     .hash_block_size = number(words[3])}));
+    return found.differs.empty() ? found.root : found.root + "\n" + found.differs;
   }
 
   absl::StatusOr<std::string> Mode(const std::string& address) const {

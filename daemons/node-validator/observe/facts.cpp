@@ -61,14 +61,15 @@ std::vector<const KataRuntime*> Facts::Runtimes() const {
   return chosen;
 }
 
-Facts Observe(const Tree& tree, Questions& questions) {
+Facts Observe(const Tree& tree, Questions& questions, Depth depth) {
   Facts facts;
+  facts.depth = depth;
   facts.name = tree.ReadLine("/proc/sys/kernel/hostname").value_or("this node");
   facts.host = ObserveHost(tree, questions);
   facts.tee = ObserveTee(tree, questions);
   facts.devices = ObserveDevices(tree, questions);
   facts.containerd = ObserveContainerd(tree, questions);
-  facts.kata = ObserveKata(tree, questions, facts.containerd);
+  facts.kata = ObserveKata(tree, questions, facts.containerd, depth);
   facts.kubelet = ObserveKubelet(tree, questions);
   facts.cdi = ObserveCdi(tree);
   facts.gpu_operator = ObserveOperator(tree);

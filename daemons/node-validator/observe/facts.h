@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemons/node-validator/observe/cdi.h"
+#include "daemons/node-validator/observe/cluster.h"
 #include "daemons/node-validator/observe/containerd.h"
 #include "daemons/node-validator/observe/devices.h"
 #include "daemons/node-validator/observe/kata.h"
@@ -19,9 +20,6 @@ struct OperatorFacts {
   bool vfio_ready = false, manager_ready = false;
 };
 
-// The node's labels, where the API server could be asked.
-using Labels = std::map<std::string, std::string>;
-
 struct Space {
   std::string path;
   uint64_t bytes = 0, inodes = 0, all_inodes = 0;
@@ -30,6 +28,7 @@ struct Space {
 // Everything that checks depend on, at one moment.
 struct Facts {
   std::string name;  // of the node
+  Depth depth = Depth::kQuick;
   Workload workload = Workload::kConfidential;
   std::vector<std::string> only_handlers;  // to look at; empty: those that fit
   Host host;
@@ -40,7 +39,7 @@ struct Facts {
   KubeletFacts kubelet;
   CdiFacts cdi;
   OperatorFacts gpu_operator;
-  Known<Labels> labels = absl::UnavailableError("the API server was not asked");
+  ClusterFacts cluster;
   std::vector<Space> space;
 
   bool Amd() const;
@@ -50,6 +49,6 @@ struct Facts {
 };
 
 // Reads only, apart from what `questions` ask.
-Facts Observe(const Tree& tree, Questions& questions);
+Facts Observe(const Tree& tree, Questions& questions, Depth depth = Depth::kQuick);
 
 }  // namespace gpuhost::node_validator

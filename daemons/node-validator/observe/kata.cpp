@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "daemons/node-validator/observe/artefact.h"
+#include "daemons/node-validator/observe/verity.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
@@ -39,6 +40,13 @@ absl::Status ReadConfiguration(const Tree& tree, KataRuntime& runtime) {
   return absl::OkStatus();
 }
 
+const Value::List& Extensions(const KataRuntime& runtime) {
+  static const Value::List none;
+  const Value* found =
+      runtime.merged.Find({"hypervisor", runtime.hypervisor, "guest_extension_images"});
+  return found == nullptr || found->AsList() == nullptr ? none : *found->AsList();
+}
+
 void AddArtefacts(const Tree& tree, KataRuntime& runtime) {
   for (const char* key : {"path", "kernel", "image", "initrd", "firmware", "firmware_volume"}) {
     const auto path = runtime.Text(key);
@@ -48,30 +56,76 @@ void AddArtefacts(const Tree& tree, KataRuntime& runtime) {
     const auto path = runtime.Text("virtio_fs_daemon");
     if (path) runtime.artefacts.push_back(LookAtArtefact(tree, "virtio_fs_daemon", *path));
   }
-  const Value* extensions =
-      runtime.merged.Find({"hypervisor", runtime.hypervisor, "guest_extension_images"});
-  if (extensions == nullptr || extensions->AsList() == nullptr) return;
-  for (const Value& extension : *extensions->AsList()) {
+  for (const Value& extension : Extensions(runtime)) {
     const auto path = extension.Text({"path"});
     if (path) runtime.artefacts.push_back(LookAtArtefact(tree, "guest_extension_images", *path));
   }
 }
 
-void CheckImage(const Tree& tree, KataRuntime& runtime) {
-  runtime.verity = absl::UnavailableError("no image with kernel_verity_params");
-  const auto text = runtime.Text("kernel_verity_params");
-  const auto image = std::ranges::find(runtime.artefacts, "image", &Artefact::key);
-  if (!text || text->empty() || image == runtime.artefacts.end()) return;
-  runtime.has_verity = true;
-  const auto verity = ParseVerity(*text);
+// All of an image's blocks; what was found is the answer to a question, so that a captured node has
+// it, too.
+absl::Status CompareBlocks(Questions& questions, const std::string& image, const Verity& verity) {
+  const auto& answer = questions.Ask(
+      Question::kImageHash, fmt::format("{} {} {} {} {}", image, verity.salt, verity.data_blocks,
+                                        verity.data_block_size, verity.hash_block_size));
+  if (!answer.ok()) return answer.status();
+  const size_t end = std::min(answer->find('\n'), answer->size());
+  const std::string root = answer->substr(0, end),
+                    differs = answer->substr(std::min(end + 1, answer->size()));
+  if (root == verity.root_hash && differs.empty()) return absl::OkStatus();
+  if (root == verity.root_hash) {
+    return Error(absl::StatusCode::kDataLoss, "its hash tree is damaged, at {}", differs);
+  }
+  if (!differs.empty()) {
+    return Error(absl::StatusCode::kDataLoss, "{} is not what its hash tree was made of", differs);
+  }
+  return Error(absl::StatusCode::kDataLoss, "its blocks make {}..., the configuration says {}...",
+               root.substr(0, 12), verity.root_hash.substr(0, 12));
+}
+
+void AddVerified(const Tree& tree, Questions& questions, Depth depth, const std::string& path,
+                 const std::string& key, const std::string& parameters, KataRuntime& runtime) {
+  VerifiedImage image{.path = path,
+                      .key = key,
+                      .top = absl::UnavailableError("the image cannot be read"),
+                      .blocks = absl::UnavailableError("the image cannot be read")};
+  const auto verity = ParseVerity(parameters);
   if (!verity.ok()) {
-    runtime.verity = verity.status();
-  } else if (image->present.ok()) {
-    runtime.verity = CompareVerity(tree, image->path, *verity);
+    image.top = image.blocks = verity.status();
+  } else if (tree.Exists(path)) {
+    image.data_blocks = verity->data_blocks;
+    image.top = CompareTop(tree, path, *verity);
+    if (depth == Depth::kDeep) image.blocks = CompareBlocks(questions, path, *verity);
+  }
+  runtime.verified.push_back(std::move(image));
+}
+
+void CheckImages(const Tree& tree, Questions& questions, Depth depth, KataRuntime& runtime) {
+  const std::string parameters = runtime.Text("kernel_verity_params").value_or("");
+  const std::string image = runtime.Text("image").value_or("");
+  if (!parameters.empty() && !image.empty()) {
+    AddVerified(tree, questions, depth, image, "kernel_verity_params", parameters, runtime);
+  }
+  for (const Value& extension : Extensions(runtime)) {
+    const std::string name = extension.Text({"name"}).value_or("");
+    const std::string path = extension.Text({"path"}).value_or("");
+    const std::string its = extension.Text({"verity_params"}).value_or("");
+    if (path.empty() || its.empty()) continue;
+    AddVerified(tree, questions, depth, path, fmt::format("verity_params of extension {}", name),
+                its, runtime);
   }
 }
 
-KataRuntime ReadRuntime(const Tree& tree, Questions& questions, const Handler& handler) {
+void TryHypervisor(Questions& questions, KataRuntime& runtime) {
+  const auto program = std::ranges::find(runtime.artefacts, "path", &Artefact::key);
+  if (runtime.hypervisor != "qemu" || program == runtime.artefacts.end()) return;
+  if (!program->present.ok() || !program->problem.empty() || !program->path.starts_with('/'))
+    return;
+  runtime.qemu_version = questions.Ask(Question::kQemu, program->path);
+}
+
+KataRuntime ReadRuntime(const Tree& tree, Questions& questions, const Handler& handler,
+                        Depth depth) {
   KataRuntime runtime{.handler = handler};
   runtime.rust = handler.runtime_path.find("runtime-rs") != std::string::npos;
   if (handler.runtime_path.starts_with('/')) {
@@ -90,7 +144,8 @@ KataRuntime ReadRuntime(const Tree& tree, Questions& questions, const Handler& h
   const Value::Table& hypervisors = runtime.merged.TableAt({"hypervisor"});
   if (!hypervisors.empty()) runtime.hypervisor = hypervisors.begin()->first;
   AddArtefacts(tree, runtime);
-  CheckImage(tree, runtime);
+  CheckImages(tree, questions, depth, runtime);
+  if (depth == Depth::kDeep) TryHypervisor(questions, runtime);
   return runtime;
 }
 
@@ -118,10 +173,11 @@ bool KataRuntime::ForGpus() const {
          handler.name.find("nvidia-gpu") != std::string::npos;
 }
 
-Kata ObserveKata(const Tree& tree, Questions& questions, const Containerd& containerd) {
+Kata ObserveKata(const Tree& tree, Questions& questions, const Containerd& containerd,
+                 Depth depth) {
   Kata kata;
   for (const Handler& handler : containerd.handlers) {
-    if (IsKata(handler)) kata.runtimes.push_back(ReadRuntime(tree, questions, handler));
+    if (IsKata(handler)) kata.runtimes.push_back(ReadRuntime(tree, questions, handler, depth));
   }
   kata.installed = tree.Exists("/opt/kata");
   kata.old_pid_file = tree.Exists(kOldPidFile);

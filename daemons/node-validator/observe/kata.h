@@ -15,13 +15,20 @@ struct Artefact {
   std::string problem;  // it is not what it should be: "no kernel: it begins with ..."
 };
 
-// dm-verity parameters of a guest image.
-// Source: Kata Containers, virtcontainers/kernel_verity.go; Linux, dm-verity.rst.
-struct Verity {
-  std::string root_hash, salt;
-  uint64_t data_blocks = 0, data_block_size = 0, hash_block_size = 0;
+// An image whose blocks the guest's kernel verifies.
+// Codes of the statuses: kInvalidArgument the parameters cannot be used, kDataLoss it is not what
+// the configuration says; any other: it could not be compared.
+struct VerifiedImage {
+  std::string path;
+  std::string key;      // that has the parameters: "kernel_verity_params"
+  absl::Status top;     // the top of its hash tree
+  absl::Status blocks;  // all of its blocks, where that was asked for
+  uint64_t data_blocks = 0;
 };
-absl::StatusOr<Verity> ParseVerity(const std::string& text);
+
+// How closely is looked: deeply, images are read as a whole and the hypervisor is started for a
+// moment.
+enum class Depth { kQuick, kDeep };
 
 // A runtime handler with what it would start.
 struct KataRuntime {
@@ -34,9 +41,9 @@ struct KataRuntime {
   Value merged;                     // as the runtime puts it together
   std::string hypervisor;           // "qemu": which table of `hypervisor` is there
   std::vector<Artefact> artefacts;
-  absl::Status verity;  // kUnavailable: not checked, kDataLoss: the image is another one
-  bool has_verity = false;
+  std::vector<VerifiedImage> verified;
   std::string shim_version;
+  Known<std::string> qemu_version = absl::UnavailableError("its program was not tried");
 
   // A key of its hypervisor's table, of its runtime's, of its agent's.
   std::optional<std::string> Text(std::string_view key) const;
@@ -55,6 +62,6 @@ struct Kata {
   bool old_pid_file = false;          // of the GPU Operator's former kata-manager
 };
 
-Kata ObserveKata(const Tree& tree, Questions& questions, const Containerd& containerd);
+Kata ObserveKata(const Tree& tree, Questions& questions, const Containerd& containerd, Depth depth);
 
 }  // namespace gpuhost::node_validator

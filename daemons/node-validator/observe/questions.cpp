@@ -29,12 +29,23 @@ std::string_view NameOf(Question question) {
       return "pod-resources-get";
     case Question::kRuntimeHandlers:
       return "runtime-handlers";
+    case Question::kImageHash:
+      return "image-hash";
+    case Question::kQemu:
+      return "qemu";
     case Question::kGpuMode:
       return "gpu-mode";
     case Question::kSuperuser:
       return "superuser";
   }
   return "";
+}
+
+// FNV-1a.
+uint64_t Fingerprint(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
 }
 
 class Capture : public Questions {
@@ -69,7 +80,10 @@ std::string FileName(Question question, const std::string& argument) {
   if (!argument.empty()) name += "@" + argument;
   std::ranges::replace(name, '/', '%');
   std::ranges::replace(name, ' ', '+');
-  return name;
+  // File systems take names of 255 bytes.
+  constexpr size_t kLongest = 240, kKept = 200;
+  if (name.size() <= kLongest) return name;
+  return fmt::format("{}~{:016x}", name.substr(0, kKept), Fingerprint(name));
 }
 
 const absl::StatusOr<std::string>& Questions::Ask(Question question, const std::string& argument) {

@@ -25,6 +25,9 @@ enum class Question {
   kConnects,         // whether anybody listens on a socket: ""
   kPodResourcesGet,  // what the kubelet on that socket says of a pod that does not exist
   kRuntimeHandlers,  // the handlers that the running container runtime has, one a line
+  kImageHash,        // "IMAGE SALT BLOCKS SIZE HASH-SIZE": the root hash of all its blocks, and in
+                     // the next line the first of which its hash tree says something else
+  kQemu,             // the version of a QEMU that is started for a moment: "9.1.0"
   kGpuMode,          // the confidential-computing mode in a GPU's registers: "on"
   kSuperuser,        // "yes" or "no"
 };
@@ -34,7 +37,7 @@ class Questions {
   virtual ~Questions() = default;
 
   // The answer, or why there is none. Nothing that is asked changes anything, or takes longer than
-  // ten seconds. Asked a second time, the same is answered.
+  // ten seconds, but for kImageHash. Asked a second time, the same is answered.
   const absl::StatusOr<std::string>& Ask(Question question, const std::string& argument = {});
 
   // All that was asked, by the name of its file in a capture.

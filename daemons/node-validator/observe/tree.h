@@ -48,6 +48,8 @@ class Tree {
   absl::StatusOr<std::string> ReadLine(std::string_view path) const;
   // Exactly `count` bytes at `offset`; kOutOfRange where the file is shorter.
   absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset, size_t count) const;
+  // For reading what is too large to be kept; it does not count as seen. Errors as Read.
+  absl::StatusOr<UniqueFd> OpenFile(std::string_view path) const;
   absl::StatusOr<Entry> Look(std::string_view path) const;
   // Names in a directory, sorted.
   absl::StatusOr<std::vector<std::string>> List(std::string_view path) const;
@@ -68,7 +70,6 @@ class Tree {
  private:
   struct Stub;  // stands for what a captured tree cannot hold
   absl::StatusOr<UniqueFd> Open(std::string_view path, int flags) const;
-  absl::StatusOr<UniqueFd> OpenFile(std::string_view path) const;
   absl::StatusOr<Stub> ReadStub(std::string_view path) const;
   Seen& Note(std::string_view path) const;
 

@@ -8,18 +8,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string_view NameOf(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kReady:
-      return "ready";
-    case Verdict::kNotReady:
-      return "not-ready";
-    case Verdict::kDegraded:
-      return "degraded";
-  }
-  return "";
-}
-
 ordered_json OrNull(std::string_view text) {
   return text.empty() ? ordered_json(nullptr) : ordered_json(text);
 }
@@ -50,7 +38,7 @@ std::string RenderReportJson(const Report& report) {
       {"technology", OrNull(report.technology)},
       {"captured", report.captured},
       {"superuser", report.superuser},
-      {"verdict", NameOf(VerdictOf(report))},
+      {"verdict", ToString(VerdictOf(report))},
       {"causes", causes},
       {"checks", checks}};
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";

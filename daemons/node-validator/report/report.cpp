@@ -85,6 +85,18 @@ size_t Report::Consequences() const {
   }));
 }
 
+std::string_view ToString(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kReady:
+      return "ready";
+    case Verdict::kNotReady:
+      return "not-ready";
+    case Verdict::kDegraded:
+      return "degraded";
+  }
+  return "";
+}
+
 Verdict VerdictOf(const Report& report) {
   Verdict verdict = Verdict::kReady;
   for (const Line& line : report.lines) {

@@ -46,5 +46,6 @@ enum class Verdict {
   kDegraded,  // a degraded finding, or a fatal check that could not be made
 };
 Verdict VerdictOf(const Report& report);
+std::string_view ToString(Verdict verdict);
 
 }  // namespace gpuhost::node_validator

@@ -22,12 +22,12 @@ struct Seen {
   Report report;
 };
 
-Seen Look(const std::string& root) {
+Seen Look(const std::string& root, Depth depth = Depth::kQuick) {
   const HostFs fs(root);
   const Tree tree(fs);
   REQUIRE(tree.captured());
   const auto questions = AskCapture(tree);
-  const Facts facts = Observe(tree, *questions);
+  const Facts facts = Observe(tree, *questions, depth);
   Report report = Judge(facts);
   report.captured = true;
   return {RenderReportJson(report), Capture(tree, *questions, facts), report};
@@ -60,15 +60,16 @@ TEST_CASE("a bundle unpacked elsewhere tells the same of the node") {
   const std::string name =
       GENERATE("snp-healthy", "tdx-healthy", "snp-iommu-pt", "no-acs", "dangling-kernel",
                "image-skew", "iommu-off", "kill-mode", "stale-cdi", "change-failed",
-               "stray-in-config-d", "no-kata", "runc-lost");
+               "stray-in-config-d", "no-kata", "runc-lost", "damaged-extension");
   CAPTURE(name);
   test::NodeTree node(name);
-  const Seen here = Look(node.root().path());
+  const Seen here = Look(node.root().path(), node.depth());
   fake::TempRoot elsewhere;
   const std::string archive = elsewhere.Of("/bundle.tar.gz").string();
   REQUIRE(WriteBundle(archive, here.report, here.captured, {}).ok());
   Unpack(archive, elsewhere.path());
-  const Seen there = Look(elsewhere.Of("/gpuhost-support-" + here.report.node + "/tree").string());
+  const Seen there =
+      Look(elsewhere.Of("/gpuhost-support-" + here.report.node + "/tree").string(), node.depth());
   CHECK(there.json == here.json);
 }
 

@@ -18,7 +18,7 @@ Report JudgeTree(test::NodeTree& node) {
   const Tree tree(fs);
   REQUIRE(tree.captured());
   const auto questions = AskCapture(tree);
-  return Judge(Observe(tree, *questions));
+  return Judge(Observe(tree, *questions, node.depth()));
 }
 
 std::string GoldenPath(const std::string& name) {

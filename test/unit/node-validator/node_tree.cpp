@@ -109,6 +109,8 @@ void NodeTree::Command(const std::string& verb, const std::string& rest) {
     Apply(rest);
   } else if (verb == "title") {
     title_ = rest;
+  } else if (verb == "deep") {
+    depth_ = node_validator::Depth::kDeep;
   } else if (verb == "causes") {
     std::istringstream ids(rest);
     causes_.clear();

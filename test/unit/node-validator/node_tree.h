@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daemons/node-validator/observe/kata.h"
 #include "test/fake/temp_root.h"
 
 namespace gpuhost::test {
@@ -20,6 +21,7 @@ class NodeTree {
   // Ids of the checks that must be named as causes, in order.
   const std::vector<std::string>& causes() const { return causes_; }
   const std::string& title() const { return title_; }
+  node_validator::Depth depth() const { return depth_; }  // with which it is to be looked at
 
   // Names of all descriptions.
   static std::vector<std::string> All();
@@ -35,6 +37,7 @@ class NodeTree {
 
   fake::TempRoot root_;
   std::vector<std::string> causes_;
+  node_validator::Depth depth_ = node_validator::Depth::kQuick;
   std::string title_, open_;  // open_: the file that "| " lines go to
 };
 

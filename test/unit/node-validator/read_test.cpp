@@ -4,7 +4,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "daemons/node-validator/observe/artefact.h"
 #include "daemons/node-validator/observe/kubelet.h"
 #include "daemons/node-validator/observe/processes.h"
 #include "daemons/node-validator/observe/tee.h"
@@ -127,21 +126,4 @@ TEST_CASE("drop-ins of a unit win by directory and by name") {
   CHECK(unit.settings.at("KillMode") == "none");
   CHECK(unit.settings.at("Restart") == "always");
   CHECK(ReadUnit(tree, "y.service").path.empty());
-}
-
-TEST_CASE("verity parameters are checked as Kata does") {
-  const auto verity =
-      ParseVerity("root_hash=ab,salt=cd,data_blocks=5,data_block_size=4096,hash_block_size=512");
-  REQUIRE(verity.ok());
-  CHECK(verity->data_blocks == 5);
-  CHECK(verity->hash_block_size == 512);
-  for (const char* wrong :
-       {"", "root_hash",
-        "root_hash=ab,salt=cd,data_blocks=0,data_block_size=4096,hash_block_size=4096",
-        "root_hash=xy,salt=cd,data_blocks=5,data_block_size=4096,hash_block_size=4096",
-        "root_hash=ab,salt=cd,data_blocks=5,data_block_size=100,hash_block_size=4096",
-        "root_hash=ab,salt=cd,data_blocks=5,data_block_size=4096,hash_block_size=99999999999999"}) {
-    CAPTURE(wrong);
-    CHECK(absl::IsInvalidArgument(ParseVerity(wrong).status()));
-  }
 }
