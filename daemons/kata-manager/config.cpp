@@ -230,6 +230,12 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
 
 }  // namespace
 
+std::vector<std::string> NamesOf(const Config& config) {
+  std::vector<std::string> names;
+  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
+  return names;
+}
+
 absl::StatusOr<Config> ParseConfig(const std::string& path, const std::string& text) {
   if (text.size() > kLargest) {
     return Error(absl::StatusCode::kInvalidArgument, "{}: larger than 1 MiB; is this the file?",

@@ -64,6 +64,9 @@ struct Config {
   std::vector<std::string> plain_http;  // registries without TLS, host[:port]
 };
 
+// Of its classes, in their order.
+std::vector<std::string> NamesOf(const Config& config);
+
 // The schema of NVIDIA's kata-manager and what is new here; docs/kata.md lists the keys. An empty
 // text is a configuration without classes. kInvalidArgument with path, line and column for what is
 // unknown, twice there, missing or not of its type.

@@ -115,9 +115,7 @@ absl::Status WritePid(HostFs& fs, const std::string& path) {
 }
 
 void Sweep(Deps& deps, const Options& options, const Config& config) {
-  std::vector<std::string> names;
-  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
-  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), names);
+  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), NamesOf(config));
   if (!removed.ok()) Log(Level::kWarning, "old artefacts stay", {{"error", removed.status()}});
   for (const std::string& path : removed.value_or(std::vector<std::string>())) {
     Log(Level::kInfo, "removed", {{"path", path}});

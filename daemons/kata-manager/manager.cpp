@@ -111,9 +111,19 @@ absl::StatusOr<std::vector<containerd::Handler>> HandlersFor(Deps& deps,
   return handlers;
 }
 
-// Whether this program has ever changed the container runtime's files.
-bool EverTouched(const Deps& deps, const std::string& artifacts_dir) {
-  return deps.fs.Exists(artifacts_dir + "/backup.json");
+// Whether the container runtime is none of our business: handlers are not wanted, and this program
+// has never changed its files.
+bool IsLeftAlone(const Deps& deps, const Options& options, const Config& config) {
+  return config.placement == Placement::kOff ||
+         (config.classes.empty() &&
+          !deps.fs.Exists(ArtifactsDir(options, config) + "/backup.json"));
+}
+
+absl::Status NotLoaded(const std::vector<std::string>& missing) {
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "the container runtime runs without {}, which its files have; restart it, and see "
+               "its journal",
+               fmt::join(missing, ", "));
 }
 
 absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Config& config,
@@ -145,13 +155,16 @@ absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Co
 
 absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& options,
                                                  const Config& config) {
-  const std::string artifacts_dir = ArtifactsDir(options, config);
-  if (config.placement == Placement::kOff) return containerd::Applied();
-  if (config.classes.empty() && !EverTouched(deps, artifacts_dir)) return containerd::Applied();
+  if (IsLeftAlone(deps, options, config)) return containerd::Applied();
   GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps));
   GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
   auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
-  return containerd::Apply(apply, planned.observed, planned.plan);
+  GPUHOST_ASSIGN(containerd::Applied applied,
+                 containerd::Apply(apply, planned.observed, planned.plan));
+  const auto missing =
+      containerd::Missing(applied.loaded, containerd::NamesOf(planned.plan.handlers));
+  if (applied.due.ok() && !missing.empty()) applied.due = NotLoaded(missing);
+  return applied;
 }
 
 }  // namespace
@@ -184,11 +197,14 @@ containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Con
 }
 
 absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, const Config& config) {
-  const std::string artifacts_dir = ArtifactsDir(options, config);
-  const bool quiet = config.placement == Placement::kOff ||
-                     (config.classes.empty() && !EverTouched(deps, artifacts_dir));
-  if (quiet) return RuntimePlan();
+  if (IsLeftAlone(deps, options, config)) return RuntimePlan();
   return PlanFor(deps, options, config, /*all_classes=*/true);
+}
+
+rpc::RuntimeHandlers LoadedHandlers(Deps& deps, const Options& options, const Config& config) {
+  if (IsLeftAlone(deps, options, config)) return std::nullopt;
+  const auto where = LocationFor(deps, options, config);
+  return where.ok() ? containerd::Loaded(deps.restart, *where) : std::nullopt;
 }
 
 Report Pass(Deps& deps, const Options& options, const Config& config) {

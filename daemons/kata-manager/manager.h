@@ -59,6 +59,10 @@ absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, cons
 containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Config& config,
                                    const containerd::Location& where);
 
+// The handlers that the container runtime runs with; empty: it does not tell, does not run, or is
+// left alone by this configuration.
+rpc::RuntimeHandlers LoadedHandlers(Deps& deps, const Options& options, const Config& config);
+
 // Takes back all that was done: the handlers, with a restart, then the artefacts and CDI files.
 Report Uninstall(Deps& deps, const Options& options, const Config& config);
 

@@ -18,7 +18,9 @@ void DescribeMetrics(service::Metrics& metrics) {
   };
   gauge("generation_info", "What each class runs with");
   gauge("check_ok", "Whether a part is as it should be, by part");
-  gauge("handler_loaded", "Whether the container runtime has been told of the class's handler");
+  gauge("handler_loaded",
+        "Whether the container runtime runs with the class's handler; where it does not say so, "
+        "whether it was told");
   gauge("cdi_devices", "Names in the CDI file, by kind");
   gauge("cdi_conflict", "Whether somebody else writes the CDI file, by kind");
   gauge("runtime_restart_blocked", "Whether a restart is due that may not be done");
@@ -48,7 +50,9 @@ void CountPass(const Deps& deps, const Options& options, const Config& config, c
                    {"generation", std::to_string(current->number)}},
                   1);
     }
-    metrics.Set("gpuhost_kata_handler_loaded", {{"handler", entry.name}}, told ? 1 : 0);
+    const rpc::RuntimeHandlers& loaded = report.runtime.loaded;
+    metrics.Set("gpuhost_kata_handler_loaded", {{"handler", entry.name}},
+                (loaded ? loaded->contains(entry.name) : told) ? 1 : 0);
     const auto sandboxes = SandboxesOf(deps.fs, {entry.name});
     metrics.Set("gpuhost_kata_sandboxes", {{"handler", entry.name}},
                 static_cast<double>(sandboxes.size()));

@@ -100,9 +100,7 @@ int RollBack(Deps& deps, const Options& options, const Config& config) {
 }
 
 int Gc(Deps& deps, const Options& options, const Config& config) {
-  std::vector<std::string> names;
-  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
-  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), names);
+  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), NamesOf(config));
   if (!removed.ok()) return Fail(removed.status());
   for (const std::string& path : *removed) fmt::print("removed {}\n", path);
   return service::kDone;
@@ -146,13 +144,18 @@ absl::StatusOr<std::string> DescribePlan(Deps& deps, const Options& options, con
 
 std::string DescribeStatus(Deps& deps, const Options& options, const Config& config) {
   const std::string artifacts_dir = ArtifactsDir(options, config);
-  std::string text =
-      fmt::format("{:<24} {:<11} {:<14} {}\n", "CLASS", "GENERATION", "IDENTITY", "SANDBOXES");
+  const rpc::RuntimeHandlers loaded = LoadedHandlers(deps, options, config);
+  const auto is_loaded = [&](const std::string& name) {
+    return !loaded ? "-" : loaded->contains(name) ? "yes" : "no";
+  };
+  std::string text = fmt::format("{:<24} {:<11} {:<14} {:<8} {}\n", "CLASS", "GENERATION",
+                                 "IDENTITY", "LOADED", "SANDBOXES");
   for (const RuntimeClass& entry : config.classes) {
     const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
-    text += fmt::format(
-        "{:<24} {:<11} {:<14} {}\n", entry.name, current ? std::to_string(current->number) : "-",
-        current ? current->identity.substr(0, 12) : "-", SandboxesOf(deps.fs, {entry.name}).size());
+    text += fmt::format("{:<24} {:<11} {:<14} {:<8} {}\n", entry.name,
+                        current ? std::to_string(current->number) : "-",
+                        current ? current->identity.substr(0, 12) : "-", is_loaded(entry.name),
+                        SandboxesOf(deps.fs, {entry.name}).size());
   }
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
     text += fmt::format("{}: {} devices, written by {}\n", outcome.kind, outcome.devices.size(),
@@ -177,6 +180,10 @@ std::vector<std::string> Verify(Deps& deps, const Options& options, const Config
   }
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
     if (!outcome.status.ok()) wrong.push_back(Text(outcome.status));
+  }
+  for (const std::string& name :
+       containerd::Missing(LoadedHandlers(deps, options, config), NamesOf(config))) {
+    wrong.push_back(fmt::format("the container runtime runs without the handler {}", name));
   }
   const auto plan = DescribePlan(deps, options, config);
   if (!plan.ok()) wrong.push_back(Text(plan.status()));

@@ -50,12 +50,14 @@ absl::Status RollBack(ApplyDeps& deps, const Location& where, const std::string&
   state.refused = DigestOf(changes);
   state.restart_due = false;
   GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
-  const absl::Status again = RestartAndWatch(deps.restart, where, unit);
+  const absl::Status again = RestartAndWatch(deps.restart, where, unit, {});
   return Error(absl::StatusCode::kFailedPrecondition, "{}; the change was taken back{}",
                Text(cause), again.ok() ? "" : ", and yet: " + Text(again));
 }
 
-absl::Status TakeUp(ApplyDeps& deps, const Location& where, State& state, Applied& applied) {
+// `names`: of the handlers that containerd must have after a restart.
+absl::Status TakeUp(ApplyDeps& deps, const Location& where, const std::vector<std::string>& names,
+                    State& state, Applied& applied) {
   const Permission permission = MayRestart(deps.restart, where, deps.policy, state);
   if (permission.unit.empty() && permission.status.ok()) {  // it reads its files when it starts
     state.restart_due = false;
@@ -73,7 +75,7 @@ absl::Status TakeUp(ApplyDeps& deps, const Location& where, State& state, Applie
   state.restarts.push_back(deps.restart.now());
   if (state.restarts.size() > kRememberedRestarts) state.restarts.erase(state.restarts.begin());
   GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
-  const absl::Status restarted = RestartAndWatch(deps.restart, where, permission.unit);
+  const absl::Status restarted = RestartAndWatch(deps.restart, where, permission.unit, names);
   if (absl::IsCancelled(restarted)) return restarted;
   if (!restarted.ok()) return RollBack(deps, where, permission.unit, restarted, state);
   applied.restarted = true;
@@ -88,7 +90,7 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
   Applied applied;
   if (!plan.changes.empty()) {
     if (!deps.force && DigestOf(plan.changes) == state.refused) {
-      if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+      if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, {}, state, applied));
       return Error(
           absl::StatusCode::kFailedPrecondition,
           "this change was taken back before, by hand or as containerd did not come up with "
@@ -99,7 +101,9 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
     GPUHOST_TRY(CommitAll(deps, plan, matters, state));
     applied.changed = true;
   }
-  if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+  const std::vector<std::string> names = NamesOf(plan.handlers);
+  if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, names, state, applied));
+  if (!names.empty()) applied.loaded = Loaded(deps.restart, observed.where);
   return applied;
 }
 

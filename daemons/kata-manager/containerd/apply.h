@@ -21,12 +21,15 @@ struct Applied {
   bool changed = false;    // files were written
   bool restarted = false;  // and containerd took them up
   absl::Status due;        // why a restart that is due was not done; OK: none is due
+  // The handlers that it runs with now; empty: not asked, or it does not tell.
+  rpc::RuntimeHandlers loaded;
 };
 
 // Carries the plan out: rehearsal, record of what was, the changes in their order, and a restart
-// where containerd would run with other settings. A restart that fails has everything taken back
-// and containerd restarted once more; that plan is then refused until something about it changes.
-// Killed at any moment it leaves files that containerd takes, and the next call goes on.
+// where containerd would run with other settings. A restart that fails, or after which a handler is
+// not loaded, has everything taken back and containerd restarted once more; that plan is then
+// refused until something about it changes. Killed at any moment it leaves files that containerd
+// takes, and the next call goes on.
 //   kFailedPrecondition  sandboxes run with a handler that would go away; or the rehearsal failed;
 //                        or this very plan has failed before
 //   kAborted             somebody else edits a file; nothing of it was overwritten

@@ -33,6 +33,12 @@ std::string Said(const Flat& dump, const std::string& key) {
 
 }  // namespace
 
+std::vector<std::string> NamesOf(const std::vector<Handler>& handlers) {
+  std::vector<std::string> names;
+  for (const Handler& handler : handlers) names.push_back(handler.name);
+  return names;
+}
+
 absl::StatusOr<std::string> PluginId(int schema) {
   switch (schema) {
     case 1:

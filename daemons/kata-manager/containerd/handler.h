@@ -23,6 +23,8 @@ struct Handler {
   bool operator==(const Handler&) const = default;
 };
 
+std::vector<std::string> NamesOf(const std::vector<Handler>& handlers);
+
 // The id of the plugin in a file of this schema. kUnimplemented for one that is not known.
 absl::StatusOr<std::string> PluginId(int schema);
 
