@@ -6,6 +6,7 @@
 #include <set>
 
 #include "daemons/common/service/instance.h"
+#include "daemons/kata-manager/change.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/scan.h"
 
@@ -53,13 +54,19 @@ absl::Status CheckNodes(const HostFs& fs, const std::string& path,
   return absl::OkStatus();
 }
 
-absl::Status Write(HostFs& fs, const Class& which, const std::string& text,
-                   const std::vector<CdiDevice>& devices) {
-  if (devices.empty()) return fs.Remove(which.file);
-  const std::string wanted = RenderCdi(which.kind, devices);
-  if (text == wanted) return absl::OkStatus();
-  GPUHOST_TRY(fs.MakeDirectories(kDirectory));
-  return fs.WriteFileAtomic(which.file, wanted, 0644);
+absl::Status Write(HostFs& fs, const Class& which, const std::optional<std::string>& now,
+                   const std::vector<CdiDevice>& devices, Drift* drift) {
+  std::optional<std::string> wanted;
+  if (!devices.empty()) wanted = RenderCdi(which.kind, devices);
+  if (now == wanted) {
+    if (drift != nullptr) drift->Seen(which.file, now);
+    return absl::OkStatus();
+  }
+  if (drift != nullptr) GPUHOST_TRY(drift->Check(which.file, now));
+  if (wanted) GPUHOST_TRY(fs.MakeDirectories(kDirectory));
+  GPUHOST_TRY(wanted ? fs.WriteFileAtomic(which.file, *wanted, 0644) : fs.Remove(which.file));
+  if (drift != nullptr) drift->Wrote(which.file, now, wanted);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -107,12 +114,14 @@ std::string RenderCdi(const std::string& kind, const std::vector<CdiDevice>& dev
   return text + "containerEdits: {}\n";
 }
 
-std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode) {
+std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode, Drift* drift) {
   std::vector<CdiOutcome> outcomes;
   if (mode == CdiMode::kOff) return outcomes;
   const auto scanned = pci::ScanNvidia(fs);
   for (const Class& which : kClasses) {
-    const std::string text = fs.Read(which.file).value_or("");
+    const auto read = ReadIfThere(fs, which.file);
+    const std::optional<std::string> now = read.ok() ? *read : std::nullopt;
+    const std::string text = now.value_or("");
     CdiOutcome outcome{.kind = which.kind, .owner = OwnerOf(fs, text), .devices = {}, .status = {}};
     const bool ours = outcome.owner == "us" || outcome.owner.empty();
     if (!ours || mode == CdiMode::kVerify) {
@@ -122,7 +131,7 @@ std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode) {
       outcome.devices =
           CdiDevicesOf(fs, scanned.value_or(std::vector<pci::Device>()), which.functions);
       outcome.owner = outcome.devices.empty() ? "" : "us";
-      outcome.status = Write(fs, which, text, outcome.devices);
+      outcome.status = Write(fs, which, now, outcome.devices, drift);
     } else {
       outcome.status = scanned.status();
     }

@@ -11,6 +11,7 @@
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/kata_config.h"
 #include "daemons/kata-manager/modules.h"
+#include "daemons/kata-manager/rivals.h"
 #include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 
@@ -153,25 +154,54 @@ absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Co
   return result;
 }
 
+// The files are as wanted now.
+void Remember(Drift& drift, const RuntimePlan& planned) {
+  const containerd::Observed& observed = planned.observed;
+  const auto& changes = planned.plan.changes;
+  for (const FileChange& change : changes) drift.Wrote(change.path, change.before, change.after);
+  const auto look = [&](const std::string& path, const Drift::Bytes& bytes) {
+    if (std::ranges::find(changes, path, &FileChange::path) == changes.end()) {
+      drift.Seen(path, bytes);
+    }
+  };
+  look(observed.where.main, observed.main);
+  look(observed.where.file, observed.file);
+}
+
 absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& options,
                                                  const Config& config) {
   if (IsLeftAlone(deps, options, config)) return containerd::Applied();
   GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps));
   GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
+  for (const FileChange& change : planned.plan.changes) {
+    GPUHOST_TRY(deps.drift.Check(change.path, change.before));
+  }
   auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
   GPUHOST_ASSIGN(containerd::Applied applied,
                  containerd::Apply(apply, planned.observed, planned.plan));
+  Remember(deps.drift, planned);
   const auto missing =
       containerd::Missing(applied.loaded, containerd::NamesOf(planned.plan.handlers));
   if (applied.due.ok() && !missing.empty()) applied.due = NotLoaded(missing);
+  deps.settled.reset();
+  if (applied.due.ok()) deps.settled = {planned.plan.handlers, deps.restart.now()};
   return applied;
 }
 
 }  // namespace
 
+std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
+                                      const Config& config) {
+  if (IsLeftAlone(deps, options, config)) return {};
+  const auto where = LocationFor(deps, options, config);
+  if (!where.ok()) return {};
+  return {where->main, EndOfLinks(deps.fs, where->main).value_or(where->main), where->file};
+}
+
 bool Report::AllWell() const { return Trouble().empty(); }
 
 std::string Report::Trouble() const {
+  for (const Part& part : given_up) return fmt::format("{}: {}", part.name, Text(part.status));
   for (const Part& part : parts) {
     if (!part.status.ok()) return fmt::format("{}: {}", part.name, Text(part.status));
   }
@@ -193,6 +223,10 @@ containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Con
           .program = program.ok() ? std::optional(*std::move(program)) : std::nullopt,
           .artifacts_dir = ArtifactsDir(options, config),
           .policy = config.restart,
+          .stagger = options.verb == Verb::kRun
+                         ? containerd::StaggerOf(deps.host, config.restart_jitter)
+                         : 0,
+          .settled = deps.settled,
           .force = options.force};
 }
 
@@ -213,7 +247,7 @@ Report Pass(Deps& deps, const Options& options, const Config& config) {
     report.parts.push_back({"modules", EnsureModules(deps.fs, deps.load_module)});
   }
   const CdiMode cdi = options.cdi_enabled == false ? CdiMode::kVerify : config.cdi;
-  report.cdi = LookAfterCdi(deps.fs, cdi);
+  report.cdi = LookAfterCdi(deps.fs, cdi, &deps.drift);
   const std::string artifacts_dir = ArtifactsDir(options, config);
   for (const RuntimeClass& entry : config.classes) {
     report.parts.push_back(
@@ -222,6 +256,10 @@ Report Pass(Deps& deps, const Options& options, const Config& config) {
   const auto applied = ApplyRuntime(deps, options, config);
   report.parts.push_back({"container runtime", applied.status()});
   if (applied.ok()) report.runtime = *applied;
+  report.repaired = deps.drift.TakeRepaired();
+  for (const std::string& path : deps.drift.given_up()) {
+    report.given_up.push_back({path, GaveUp(deps.fs, path)});
+  }
   return report;
 }
 

@@ -68,7 +68,8 @@ Deps Production::deps() {
           .fetch =
               [this](const RuntimeClass& entry, const Config& config) {
                 return fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
-              }};
+              },
+          .drift = Drift(clock_)};
 }
 
 }  // namespace gpuhost::kata_manager

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/containerd/apply.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 
 #include "daemons/kata-manager/backup.h"
@@ -30,6 +32,14 @@ absl::StatusOr<bool> Matters(ApplyDeps& deps, const Observed& observed, const Pl
   return Rehearse(deps.fs, *deps.program, observed, plan, deps.artifacts_dir + "/rehearsal");
 }
 
+// Whether the plan brings back what the containerd that runs was started with.
+bool StillRunsWith(ApplyDeps& deps, const Location& where, const Plan& plan, const State& state) {
+  if (!deps.settled || state.restart_due || deps.settled->handlers != plan.handlers) return false;
+  const Permission permission = MayRestart(deps.restart, where, deps.policy, state);
+  const auto unit = deps.restart.services.Look(permission.unit);
+  return unit.ok() && unit->active && unit->active_since < deps.settled->at;
+}
+
 absl::Status CommitAll(ApplyDeps& deps, const Plan& plan, bool matters, State& state) {
   GPUHOST_TRY(KeepBackup(deps.fs, deps.artifacts_dir, plan.changes));
   if (matters) {
@@ -55,6 +65,19 @@ absl::Status RollBack(ApplyDeps& deps, const Location& where, const std::string&
                Text(cause), again.ok() ? "" : ", and yet: " + Text(again));
 }
 
+// Seconds until the restart for the last change may be done. A clock that was put back ends it.
+int64_t TurnIn(int64_t now, const State& state, int64_t stagger) {
+  const int64_t passed = now - state.changed;
+  return passed < 0 ? 0 : std::max<int64_t>(stagger - passed, 0);
+}
+
+absl::Status Waits(const std::string& unit, int64_t turn) {
+  return Error(absl::StatusCode::kUnavailable,
+               "{} is restarted at {:%Y-%m-%dT%H:%M:%SZ}, when it is this node's turn "
+               "(containerd.restartJitter); kata-manager apply does it at once",
+               unit, fmt::gmtime(static_cast<std::time_t>(turn)));
+}
+
 // `names`: of the handlers that containerd must have after a restart.
 absl::Status TakeUp(ApplyDeps& deps, const Location& where, const std::vector<std::string>& names,
                     State& state, Applied& applied) {
@@ -72,6 +95,11 @@ absl::Status TakeUp(ApplyDeps& deps, const Location& where, const std::vector<st
   }
   applied.due = permission.status;
   if (!permission.status.ok()) return absl::OkStatus();
+  applied.turn = TurnIn(deps.restart.now(), state, deps.stagger);
+  if (applied.turn > 0) {
+    applied.due = Waits(permission.unit, state.changed + deps.stagger);
+    return absl::OkStatus();
+  }
   state.restarts.push_back(deps.restart.now());
   if (state.restarts.size() > kRememberedRestarts) state.restarts.erase(state.restarts.begin());
   GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
@@ -98,7 +126,8 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
     }
     if (!deps.force) GPUHOST_TRY(CheckSandboxes(deps.fs, plan));
     GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));
-    GPUHOST_TRY(CommitAll(deps, plan, matters, state));
+    const bool is_new = matters && !StillRunsWith(deps, observed.where, plan, state);
+    GPUHOST_TRY(CommitAll(deps, plan, is_new, state));
     applied.changed = true;
   }
   const std::vector<std::string> names = NamesOf(plan.handlers);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "daemons/kata-manager/digest.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -69,6 +71,15 @@ Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy,
     return {name, CheckBudget(state, deps.now())};
   }
   return {"", last};
+}
+
+int64_t StaggerOf(const HostFs& host, int64_t jitter) {
+  if (jitter <= 0) return 0;
+  const std::string machine = host.ReadAttribute("/etc/machine-id").value_or("");
+  const std::string name = host.ReadAttribute("/proc/sys/kernel/hostname").value_or("");
+  const std::string digest = Sha256Of(machine.empty() ? name : machine);
+  const uint64_t number = ParseHex(std::string_view(digest).substr(0, 15)).value_or(0);
+  return static_cast<int64_t>(number % (static_cast<uint64_t>(jitter) + 1));
 }
 
 std::vector<std::string> Missing(const rpc::RuntimeHandlers& loaded,

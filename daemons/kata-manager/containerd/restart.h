@@ -32,6 +32,10 @@ struct Permission {
 // minutes and three times a day are allowed.
 Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy, const State& state);
 
+// Seconds after a change at which this node restarts its container runtime: always the same, and
+// spread evenly over `jitter` among nodes, by the machine id or else the name of the host.
+int64_t StaggerOf(const HostFs& host, int64_t jitter);
+
 // Restarts the unit and sees it up again: its socket answers, it runs with all handlers of `names`
 // as far as it tells, and for ten seconds it is not started anew. The errors of Services, and
 // kDeadlineExceeded or kFailedPrecondition when it does not stay or has not loaded one of them.

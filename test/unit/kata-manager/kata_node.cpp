@@ -68,6 +68,7 @@ absl::Status FakeServices::Restart(const std::string&, Duration) {
 
 void FakeServices::Start() {
   unit.active_since = now + 1;
+  now += 20;
   if (started) started();
 }
 
@@ -118,7 +119,8 @@ Deps KataNode::deps() {
               },
           .fetch = [](const RuntimeClass&, const Config&) -> absl::StatusOr<Recipe> {
             return absl::UnavailableError("no registry here");
-          }};
+          },
+          .drift = Drift(clock)};
 }
 
 Config KataNode::config(const std::string& yaml) {

@@ -24,7 +24,7 @@ struct FakeServices : Services {
   absl::StatusOr<Unit> Look(const std::string& name) override;
   absl::Status Restart(const std::string& name, Duration limit) override;
 
-  // The unit starts anew, whoever wants it to.
+  // The unit starts anew, whoever wants it to, and is watched for a while.
   void Start();
 
   std::string name = "containerd.service";
