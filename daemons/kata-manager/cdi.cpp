@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "daemons/common/service/instance.h"
 #include "daemons/kata-manager/change.h"
@@ -42,6 +43,42 @@ std::vector<std::string> NodesIn(const std::string& text) {
     nodes.push_back(text.substr(at, text.find_first_of("\"', \r\n}", at) - at));
   }
   return nodes;
+}
+
+// Whether a node has several names in a file as the CDI library writes it: a list of devices, each
+// with its nodes before its name or behind it.
+bool HasAliases(const std::string& text) {
+  std::map<std::string, std::set<std::string>> names;  // by node
+  std::string name, node;
+  size_t indent = std::string::npos;  // of the list
+  std::istringstream lines(text);
+  bool inside = false;
+  const auto value = [](const std::string& line) {
+    const size_t begin = line.find(':') + 1;
+    std::string word = line.substr(begin);
+    std::erase_if(word, [](char c) { return c == ' ' || c == '"' || c == '\'' || c == '\r'; });
+    return word;
+  };
+  const auto take = [&] {
+    if (!name.empty() && !node.empty()) names[node].insert(name);
+    name.clear();
+    node.clear();
+  };
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("devices:")) inside = true;
+    const size_t begin = line.find_first_not_of(' ');
+    if (!inside || begin == std::string::npos) continue;
+    if (line[begin] == '-' && begin <= indent) {
+      take();
+      indent = begin;
+    }
+    const size_t word = std::min(line.find_first_not_of(" -"), line.size());
+    const bool is_path = line.compare(word, 5, "path:") == 0;
+    if (line.compare(word, 5, "name:") == 0) name = value(line);
+    if (is_path && value(line) != "/dev/vfio/vfio") node = value(line);
+  }
+  take();
+  return std::ranges::any_of(names, [](const auto& entry) { return entry.second.size() > 1; });
 }
 
 absl::Status CheckNodes(const HostFs& fs, const std::string& path,
@@ -138,6 +175,12 @@ std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode, Drift* drift) {
     outcomes.push_back(std::move(outcome));
   }
   return outcomes;
+}
+
+std::optional<std::string> LegacyCdi(const HostFs& fs) {
+  const std::string text = fs.Read(kClasses[0].file).value_or("");
+  if (OwnerOf(fs, text) != "somebody else" || !HasAliases(text)) return std::nullopt;
+  return kClasses[0].file;
 }
 
 absl::Status RemoveCdi(HostFs& fs) {

@@ -47,6 +47,10 @@ struct CdiOutcome {
 // else changes again and again is given up.
 std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode, Drift* drift = nullptr);
 
+// The path of a CDI file that NVIDIA's kata-manager has left. It is told by that one's habit to
+// give a device several names, which no device plugin does. Empty: there is none.
+std::optional<std::string> LegacyCdi(const HostFs& fs);
+
 // Takes away those that are ours.
 absl::Status RemoveCdi(HostFs& fs);
 

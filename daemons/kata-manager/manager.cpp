@@ -1,62 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/manager.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
 
 #include "daemons/kata-manager/containerd/splice.h"
+#include "daemons/kata-manager/edit_lock.h"
 #include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/kata_config.h"
 #include "daemons/kata-manager/modules.h"
 #include "daemons/kata-manager/rivals.h"
-#include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
 namespace {
 
-constexpr Duration kLockLimit = std::chrono::seconds(30);
-constexpr const char* kKataDeployLock = "/run/lock/kata-deploy.lock";
 constexpr const char* kCrioConfig = "/etc/crio/crio.conf";
 
-// Whoever edits the container runtime's files: we, and kata-deploy.
-class EditLock {
- public:
-  static absl::StatusOr<EditLock> Acquire(Deps& deps) {
-    GPUHOST_ASSIGN(FileLock ours,
-                   FileLock::Acquire(deps.fs, deps.clock, "container-runtime", kLockLimit));
-    UniqueFd theirs(::open(deps.fs.Resolve(kKataDeployLock).c_str(), O_RDWR | O_CLOEXEC));
-    if (theirs) {
-      GPUHOST_TRY(Annotate(PollUntil(deps.clock, kLockLimit, std::chrono::milliseconds(200),
-                                     [&]() -> absl::StatusOr<bool> {
-                                       return ::flock(theirs.get(), LOCK_EX | LOCK_NB) == 0;
-                                     }),
-                           "kata-deploy is at work on the container runtime"));
-    }
-    return EditLock(std::move(ours), std::move(theirs));
-  }
-
- private:
-  EditLock(FileLock ours, UniqueFd theirs) : ours_(std::move(ours)), theirs_(std::move(theirs)) {}
-  FileLock ours_;
-  UniqueFd theirs_;
-};
-
 bool IsCrio(const Options& options) { return options.runtime == "crio"; }
-
-absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
-                                                 const Config& config) {
-  if (IsCrio(options)) {
-    return CrioLocation(options.crio_config.empty() ? kCrioConfig : options.crio_config);
-  }
-  return containerd::Locate(deps.fs, {.flavor = config.flavor,
-                                      .main = options.containerd_config,
-                                      .directory = options.containerd_directory,
-                                      .socket = options.containerd_socket});
-}
 
 // Whether the class needs a directory of its own.
 bool HasGeneration(const RuntimeClass& entry) {
@@ -171,7 +132,7 @@ void Remember(Drift& drift, const RuntimePlan& planned) {
 absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& options,
                                                  const Config& config) {
   if (IsLeftAlone(deps, options, config)) return containerd::Applied();
-  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps));
+  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps.fs, deps.clock));
   GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
   for (const FileChange& change : planned.plan.changes) {
     GPUHOST_TRY(deps.drift.Check(change.path, change.before));
@@ -189,6 +150,17 @@ absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& opti
 }
 
 }  // namespace
+
+absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
+                                                 const Config& config) {
+  if (IsCrio(options)) {
+    return CrioLocation(options.crio_config.empty() ? kCrioConfig : options.crio_config);
+  }
+  return containerd::Locate(deps.fs, {.flavor = config.flavor,
+                                      .main = options.containerd_config,
+                                      .directory = options.containerd_directory,
+                                      .socket = options.containerd_socket});
+}
 
 std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
                                       const Config& config) {

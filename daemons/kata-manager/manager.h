@@ -49,6 +49,10 @@ struct Report {
 // The directory of our records, as the configuration or the command line says.
 std::string ArtifactsDir(const Options& options, const Config& config);
 
+// Where the container runtime has its files.
+absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
+                                                 const Config& config);
+
 // The files of the container runtime in which we have something: its main file, where that is when
 // it is a link, and our own. None where the runtime is left alone.
 std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/processes.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "libgpuhost/base/parse.h"
@@ -25,10 +27,15 @@ std::vector<std::string> ArgumentsOf(const HostFs& fs, const std::string& pid) {
   return words;
 }
 
+std::string ProgramOf(const HostFs& fs, const std::string& pid) {
+  const auto words = ArgumentsOf(fs, pid);
+  return words.empty() ? "" : words[0].substr(words[0].rfind('/') + 1);
+}
+
 bool IsRunning(const HostFs& fs, const std::string& program) {
+  const std::string self = std::to_string(::getpid());
   return std::ranges::any_of(ProcessIds(fs), [&](const std::string& pid) {
-    const auto words = ArgumentsOf(fs, pid);
-    return !words.empty() && words[0].substr(words[0].rfind('/') + 1) == program;
+    return pid != self && ProgramOf(fs, pid) == program;
   });
 }
 

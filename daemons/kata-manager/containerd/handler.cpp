@@ -136,13 +136,17 @@ std::optional<Handler> HandlerIn(const Flat& dump, const std::string& name) {
   return handler;
 }
 
+std::string HandlerOf(const std::string& key) {
+  const size_t at = key.find(kHandlers);
+  return at == std::string::npos ? "" : NameIn(key, key.substr(0, at + kHandlers.size()));
+}
+
 std::vector<std::string> NamesIn(const std::string& tables) {
   std::set<std::string> names;
   const auto flat = Flatten("tables", tables);
   for (const auto& [key, value] : flat.value_or(Flat())) {
-    const size_t at = key.find(kHandlers);
-    if (at == std::string::npos) continue;
-    names.insert(NameIn(key, key.substr(0, at + kHandlers.size())));
+    const std::string name = HandlerOf(key);
+    if (!name.empty()) names.insert(name);
   }
   return {names.begin(), names.end()};
 }
