@@ -179,6 +179,8 @@ TEST_CASE("what is ours is not its, in the same directory and under its name") {
   node.options.artifacts_dir = kTop;
   const std::string yaml = kOneClass + "  kata: {hypervisor.qemu: {default_memory: 4096}}\n";
   REQUIRE(node.Apply(yaml).AllWell());
+  node.root.File(kMain, node.Content(kMain) +
+                            Tables("by-hand", kTop + "/classes/kata-x/current/configuration.toml"));
   node.root.File(kPid, "4711");
   node.root.File("/proc/4711/cmdline", "/usr/bin/k8s-kata-manager\0"s);
   Deps deps = node.deps();
