@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "daemons/common/service/instance.h"
+#include "daemons/kata-manager/change.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/scan.h"
 
@@ -43,6 +45,42 @@ std::vector<std::string> NodesIn(const std::string& text) {
   return nodes;
 }
 
+// Whether a node has several names in a file as the CDI library writes it: a list of devices, each
+// with its nodes before its name or behind it.
+bool HasAliases(const std::string& text) {
+  std::map<std::string, std::set<std::string>> names;  // by node
+  std::string name, node;
+  size_t indent = std::string::npos;  // of the list
+  std::istringstream lines(text);
+  bool inside = false;
+  const auto value = [](const std::string& line) {
+    const size_t begin = line.find(':') + 1;
+    std::string word = line.substr(begin);
+    std::erase_if(word, [](char c) { return c == ' ' || c == '"' || c == '\'' || c == '\r'; });
+    return word;
+  };
+  const auto take = [&] {
+    if (!name.empty() && !node.empty()) names[node].insert(name);
+    name.clear();
+    node.clear();
+  };
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("devices:")) inside = true;
+    const size_t begin = line.find_first_not_of(' ');
+    if (!inside || begin == std::string::npos) continue;
+    if (line[begin] == '-' && begin <= indent) {
+      take();
+      indent = begin;
+    }
+    const size_t word = std::min(line.find_first_not_of(" -"), line.size());
+    const bool is_path = line.compare(word, 5, "path:") == 0;
+    if (line.compare(word, 5, "name:") == 0) name = value(line);
+    if (is_path && value(line) != "/dev/vfio/vfio") node = value(line);
+  }
+  take();
+  return std::ranges::any_of(names, [](const auto& entry) { return entry.second.size() > 1; });
+}
+
 absl::Status CheckNodes(const HostFs& fs, const std::string& path,
                         const std::vector<std::string>& nodes) {
   for (const std::string& node : nodes) {
@@ -53,13 +91,19 @@ absl::Status CheckNodes(const HostFs& fs, const std::string& path,
   return absl::OkStatus();
 }
 
-absl::Status Write(HostFs& fs, const Class& which, const std::string& text,
-                   const std::vector<CdiDevice>& devices) {
-  if (devices.empty()) return fs.Remove(which.file);
-  const std::string wanted = RenderCdi(which.kind, devices);
-  if (text == wanted) return absl::OkStatus();
-  GPUHOST_TRY(fs.MakeDirectories(kDirectory));
-  return fs.WriteFileAtomic(which.file, wanted, 0644);
+absl::Status Write(HostFs& fs, const Class& which, const std::optional<std::string>& now,
+                   const std::vector<CdiDevice>& devices, Drift* drift) {
+  std::optional<std::string> wanted;
+  if (!devices.empty()) wanted = RenderCdi(which.kind, devices);
+  if (now == wanted) {
+    if (drift != nullptr) drift->Seen(which.file, now);
+    return absl::OkStatus();
+  }
+  if (drift != nullptr) GPUHOST_TRY(drift->Check(which.file, now));
+  if (wanted) GPUHOST_TRY(fs.MakeDirectories(kDirectory));
+  GPUHOST_TRY(wanted ? fs.WriteFileAtomic(which.file, *wanted, 0644) : fs.Remove(which.file));
+  if (drift != nullptr) drift->Wrote(which.file, now, wanted);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -107,12 +151,14 @@ std::string RenderCdi(const std::string& kind, const std::vector<CdiDevice>& dev
   return text + "containerEdits: {}\n";
 }
 
-std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode) {
+std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode, Drift* drift) {
   std::vector<CdiOutcome> outcomes;
   if (mode == CdiMode::kOff) return outcomes;
   const auto scanned = pci::ScanNvidia(fs);
   for (const Class& which : kClasses) {
-    const std::string text = fs.Read(which.file).value_or("");
+    const auto read = ReadIfThere(fs, which.file);
+    const std::optional<std::string> now = read.ok() ? *read : std::nullopt;
+    const std::string text = now.value_or("");
     CdiOutcome outcome{.kind = which.kind, .owner = OwnerOf(fs, text), .devices = {}, .status = {}};
     const bool ours = outcome.owner == "us" || outcome.owner.empty();
     if (!ours || mode == CdiMode::kVerify) {
@@ -122,13 +168,19 @@ std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode) {
       outcome.devices =
           CdiDevicesOf(fs, scanned.value_or(std::vector<pci::Device>()), which.functions);
       outcome.owner = outcome.devices.empty() ? "" : "us";
-      outcome.status = Write(fs, which, text, outcome.devices);
+      outcome.status = Write(fs, which, now, outcome.devices, drift);
     } else {
       outcome.status = scanned.status();
     }
     outcomes.push_back(std::move(outcome));
   }
   return outcomes;
+}
+
+std::optional<std::string> LegacyCdi(const HostFs& fs) {
+  const std::string text = fs.Read(kClasses[0].file).value_or("");
+  if (OwnerOf(fs, text) != "somebody else" || !HasAliases(text)) return std::nullopt;
+  return kClasses[0].file;
 }
 
 absl::Status RemoveCdi(HostFs& fs) {

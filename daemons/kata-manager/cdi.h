@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemons/kata-manager/config.h"
+#include "daemons/kata-manager/drift.h"
 #include "libgpuhost/pci/device.h"
 
 namespace gpuhost::kata_manager {
@@ -42,8 +43,13 @@ struct CdiOutcome {
 
 // Makes the two files in /var/run/cdi right, or only looks at those that somebody else writes: a
 // device plugin that lives or has left its file, or a file that does not begin as ours do. Without
-// devices there is no file, as it would not be valid.
-std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode);
+// devices there is no file, as it would not be valid. With `drift` a file of ours that somebody
+// else changes again and again is given up.
+std::vector<CdiOutcome> LookAfterCdi(HostFs& fs, CdiMode mode, Drift* drift = nullptr);
+
+// The path of a CDI file that NVIDIA's kata-manager has left. It is told by that one's habit to
+// give a device several names, which no device plugin does. Empty: there is none.
+std::optional<std::string> LegacyCdi(const HostFs& fs);
 
 // Takes away those that are ours.
 absl::Status RemoveCdi(HostFs& fs);

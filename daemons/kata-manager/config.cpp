@@ -7,6 +7,7 @@
 #include <set>
 
 #include "daemons/kata-manager/names.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
 
@@ -14,6 +15,7 @@ namespace gpuhost::kata_manager {
 namespace {
 
 constexpr size_t kLargest = 1 << 20;
+constexpr int64_t kLongestJitter = 24 * 3600;
 
 using Take = std::function<absl::Status(const YAML::Node&)>;
 using Keys = std::map<std::string, Take>;
@@ -95,6 +97,24 @@ class File {
       }
       flag = word == "true";
       return absl::OkStatus();
+    };
+  }
+  // A number and its unit: 90s, 5m, 1h.
+  Take Seconds(int64_t& seconds, int64_t most) const {
+    return [this, &seconds, most](const YAML::Node& node) {
+      static const std::map<char, int64_t> kUnits = {{'s', 1}, {'m', 60}, {'h', 3600}};
+      const std::string word = node.IsScalar() ? node.Scalar() : "";
+      const auto unit = kUnits.find(word.empty() ? '\0' : word.back());
+      if (unit != kUnits.end()) {
+        const auto number = ParseDecimal(std::string_view(word).substr(0, word.size() - 1),
+                                         static_cast<uint64_t>(most / unit->second));
+        if (number) {
+          seconds = static_cast<int64_t>(*number) * unit->second;
+          return absl::OkStatus();
+        }
+      }
+      return Refuse(node.Mark(), "a time like 90s, 5m or 1h is wanted here, of {} h at most",
+                    most / kUnits.at('h'));
     };
   }
   template <typename T>
@@ -205,7 +225,8 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
                                     {{"auto", Placement::kAuto}, {"off", Placement::kOff}})},
       {"flavor", file.Word(config.flavor, flavors)},
       {"restart",
-       file.Word<Restart>(config.restart, {{"auto", Restart::kAuto}, {"never", Restart::kNever}})}};
+       file.Word<Restart>(config.restart, {{"auto", Restart::kAuto}, {"never", Restart::kNever}})},
+      {"restartJitter", file.Seconds(config.restart_jitter, kLongestJitter)}};
   const Keys cdi = {{"mode", file.Word<CdiMode>(config.cdi, {{"auto", CdiMode::kAuto},
                                                              {"verify", CdiMode::kVerify},
                                                              {"off", CdiMode::kOff}})}};
@@ -229,6 +250,12 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
 }
 
 }  // namespace
+
+std::vector<std::string> NamesOf(const Config& config) {
+  std::vector<std::string> names;
+  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
+  return names;
+}
 
 absl::StatusOr<Config> ParseConfig(const std::string& path, const std::string& text) {
   if (text.size() > kLargest) {

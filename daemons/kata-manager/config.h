@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct ArtifactSource {
   std::vector<std::string> pull_secrets;  // names of Kubernetes secrets
   std::vector<std::string> secret_files;  // the same as files: Docker's config.json
   bool allow_tag = false;                 // take what a tag points to today
+
+  bool operator==(const ArtifactSource&) const = default;
 };
 
 struct RuntimeClass {
@@ -34,6 +37,8 @@ struct RuntimeClass {
   // table: values as TOML writes them.
   std::map<std::string, std::string> handler;
   std::map<std::string, std::map<std::string, std::string>> kata;
+
+  bool operator==(const RuntimeClass&) const = default;
 };
 
 // How containerd is told of handlers.
@@ -59,10 +64,16 @@ struct Config {
   Placement placement = Placement::kAuto;
   std::string flavor = "auto";  // of containerd: auto, plain, k3s, rke2, k0s, microk8s
   Restart restart = Restart::kAuto;
+  int64_t restart_jitter = 0;  // seconds over which nodes spread their restarts after a change
   CdiMode cdi = CdiMode::kAuto;
   std::string registry_ca;              // path of PEM certificates; empty: those of the system
   std::vector<std::string> plain_http;  // registries without TLS, host[:port]
+
+  bool operator==(const Config&) const = default;
 };
+
+// Of its classes, in their order.
+std::vector<std::string> NamesOf(const Config& config);
 
 // The schema of NVIDIA's kata-manager and what is new here; docs/kata.md lists the keys. An empty
 // text is a configuration without classes. kInvalidArgument with path, line and column for what is

@@ -28,49 +28,67 @@ constexpr const char* kName = "kata-manager";
 constexpr Duration kRescan = std::chrono::minutes(1);
 constexpr Duration kFirstRetry = std::chrono::seconds(5);     // doubled until it is kRescan
 constexpr Duration kSettle = std::chrono::milliseconds(500);  // uevents come in bursts
-constexpr const char* kWatched[] = {"/var/run/cdi", "/run/nvidia/gpuhost"};
+constexpr const char* kCdi = "/var/run/cdi";
 
 struct Ears {
   service::ReloadSignal reload;
   pci::Monitor devices;
-  std::vector<service::DirectoryWatch> directories;
+  service::DirectoryWatch cdi, documents, runtime;
+  std::vector<std::string> names;  // that matter to `runtime`
 };
 
 absl::StatusOr<Ears> Listen() {
   GPUHOST_ASSIGN(auto reload, service::ReloadSignal::Block());
   GPUHOST_ASSIGN(auto devices, pci::Monitor::Open());
-  std::vector<service::DirectoryWatch> directories;
-  for ([[maybe_unused]] const char* path : kWatched) {
-    GPUHOST_ASSIGN(auto watch, service::DirectoryWatch::Open());
-    directories.push_back(std::move(watch));
-  }
-  return Ears{std::move(reload), std::move(devices), std::move(directories)};
+  GPUHOST_ASSIGN(auto cdi, service::DirectoryWatch::Open());
+  GPUHOST_ASSIGN(auto documents, service::DirectoryWatch::Open());
+  GPUHOST_ASSIGN(auto runtime, service::DirectoryWatch::Open());
+  return Ears{std::move(reload),    std::move(devices), std::move(cdi),
+              std::move(documents), std::move(runtime), {}};
 }
 
 // Directories come and go; one that is not there is waited for by the clock.
 void Follow(const HostFs& fs, Ears& ears) {
-  for (size_t i = 0; i < ears.directories.size(); ++i) {
-    ears.directories[i].Watch(fs.Resolve(kWatched[i])).IgnoreError();
+  ears.cdi.WatchContents(fs.Resolve(kCdi)).IgnoreError();
+  ears.documents.Watch(fs.Resolve(service::kStatusDirectory)).IgnoreError();
+}
+
+// The files, the directories that they are in, and those above, as they may have to be made first.
+void FollowRuntime(const HostFs& fs, Ears& ears, const std::vector<std::string>& files) {
+  ears.names.clear();
+  for (const std::string& file : files) {
+    const std::string directory = file.substr(0, file.rfind('/'));
+    const std::string above = directory.substr(0, directory.rfind('/'));
+    for (const std::string& path : {directory, above}) {
+      ears.runtime.WatchContents(fs.Resolve(path)).IgnoreError();
+    }
+    ears.names.push_back(file.substr(directory.size() + 1));
+    ears.names.push_back(directory.substr(above.size() + 1));
   }
 }
 
-// Waits for a reason for another pass, at most `limit`. False when it is time to stop.
-bool Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration limit) {
+enum class Reason { kStop, kReload, kLook };
+
+// Waits for a reason for another pass, at most `limit`.
+Reason Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration limit) {
   const TimePoint deadline = clock.Now() + limit;
   while (true) {
     const Duration left = std::max(deadline - clock.Now(), Duration::zero());
     const auto readable =
-        service::WaitReadable({stop.fd(), ears.reload.fd(), ears.devices.fd(),
-                               ears.directories[0].fd(), ears.directories[1].fd()},
+        service::WaitReadable({stop.fd(), ears.reload.fd(), ears.devices.fd(), ears.cdi.fd(),
+                               ears.documents.fd(), ears.runtime.fd()},
                               left);
-    if (readable[0]) return false;
+    if (readable[0]) return Reason::kStop;
     if (readable[1]) ears.reload.Drain();
     bool changed = readable[1] || left == Duration::zero();
     if (readable[2]) changed = ears.devices.Drain() || changed;
-    if (readable[3]) changed = ears.directories[0].Drain(".yaml") || changed;
-    if (readable[4]) changed = ears.directories[1].Drain("sandbox-device-plugin.json") || changed;
+    if (readable[3]) changed = ears.cdi.Drain(".yaml") || changed;
+    if (readable[4]) changed = ears.documents.Drain("sandbox-device-plugin.json") || changed;
+    if (readable[5]) changed = ears.runtime.DrainAny(ears.names) || changed;
     if (!changed) continue;
-    return left == Duration::zero() || !service::WaitReadable({stop.fd()}, kSettle)[0];
+    const bool settle = left > Duration::zero();
+    if (settle && service::WaitReadable({stop.fd()}, kSettle)[0]) return Reason::kStop;
+    return readable[1] ? Reason::kReload : Reason::kLook;
   }
 }
 
@@ -85,12 +103,16 @@ class Reporter {
     for (const CdiOutcome& outcome : report.cdi) {
       now["CDI " + outcome.kind + " of " + outcome.owner] = Text(outcome.status);
     }
+    for (const Part& file : report.given_up) now[file.name] = Text(file.status);
     now["restart"] = Text(report.runtime.due);
     for (const auto& [name, error] : now) {
       const auto before = last_.find(name);
       if (before != last_.end() && before->second == error) continue;
       if (!error.empty()) Log(Level::kError, "not as wanted", {{"part", name}, {"error", error}});
       if (error.empty()) Log(Level::kInfo, "as wanted", {{"part", name}});
+    }
+    for (const std::string& path : report.repaired) {
+      Log(Level::kWarning, "put right what somebody else had changed", {{"path", path}});
     }
     if (report.runtime.changed) Log(Level::kInfo, "the container runtime's files were changed");
     if (report.runtime.restarted) Log(Level::kInfo, "the container runtime was restarted");
@@ -115,9 +137,7 @@ absl::Status WritePid(HostFs& fs, const std::string& path) {
 }
 
 void Sweep(Deps& deps, const Options& options, const Config& config) {
-  std::vector<std::string> names;
-  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
-  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), names);
+  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), NamesOf(config));
   if (!removed.ok()) Log(Level::kWarning, "old artefacts stay", {{"error", removed.status()}});
   for (const std::string& path : removed.value_or(std::vector<std::string>())) {
     Log(Level::kInfo, "removed", {{"path", path}});
@@ -147,6 +167,7 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
   Reporter reporter(deps.fs);
   Duration retry = kFirstRetry;
   bool first = true;
+  Config last;
   while (true) {
     Follow(deps.fs, *ears);
     const auto config = ReadConfig(deps.fs, options.config_path);
@@ -156,6 +177,9 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     }
     Report report;
     if (config.ok()) {
+      if (*config != last) deps.drift.Forget();
+      last = *config;
+      FollowRuntime(deps.fs, *ears, RuntimeFiles(deps, options, *config));
       report = Pass(deps, options, *config);
       CountPass(deps, options, *config, report, metrics);
       deps.distrust = false;
@@ -170,10 +194,16 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
       const absl::Status pid = WritePid(deps.fs, options.pid_file);
       if (!pid.ok()) Log(Level::kWarning, "no pid file", {{"error", pid}});
     }
-    ready = ready || well;
+    ready = well || (ready && report.given_up.empty());
     service::Notify(fmt::format("READY=1\nSTATUS={}", well ? "all as wanted" : report.Trouble()));
     first = false;
-    if (!Wait(stop, *ears, deps.clock, well ? kRescan : retry)) break;
+    Duration limit = well ? kRescan : retry;
+    if (report.runtime.turn > 0) {
+      limit = std::min<Duration>(limit, std::chrono::seconds(report.runtime.turn));
+    }
+    const Reason reason = Wait(stop, *ears, deps.clock, limit);
+    if (reason == Reason::kStop) break;
+    if (reason == Reason::kReload) deps.drift.Forget();
     retry = well ? kFirstRetry : std::min(2 * retry, kRescan);
   }
   service::Notify("STOPPING=1");

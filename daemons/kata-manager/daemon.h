@@ -6,9 +6,9 @@
 
 namespace gpuhost::kata_manager {
 
-// `run`: a pass at start, after every change among PCI devices, CDI files and daemons, on SIGHUP
-// and once a minute, until SIGTERM, which reverts nothing. The pid file comes with the first pass
-// that found or made all as it should be. Returns the exit status.
+// `run`: a pass at start, after every change among PCI devices, CDI files, those of the container
+// runtime and daemons, on SIGHUP and once a minute, until SIGTERM, which reverts nothing. The pid
+// file comes with the first pass that found or made all as it should be. Returns the exit status.
 int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& stop);
 
 }  // namespace gpuhost::kata_manager

@@ -1,61 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/manager.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
 
 #include "daemons/kata-manager/containerd/splice.h"
+#include "daemons/kata-manager/edit_lock.h"
 #include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/kata_config.h"
 #include "daemons/kata-manager/modules.h"
-#include "libgpuhost/base/file_lock.h"
+#include "daemons/kata-manager/rivals.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
 namespace {
 
-constexpr Duration kLockLimit = std::chrono::seconds(30);
-constexpr const char* kKataDeployLock = "/run/lock/kata-deploy.lock";
 constexpr const char* kCrioConfig = "/etc/crio/crio.conf";
 
-// Whoever edits the container runtime's files: we, and kata-deploy.
-class EditLock {
- public:
-  static absl::StatusOr<EditLock> Acquire(Deps& deps) {
-    GPUHOST_ASSIGN(FileLock ours,
-                   FileLock::Acquire(deps.fs, deps.clock, "container-runtime", kLockLimit));
-    UniqueFd theirs(::open(deps.fs.Resolve(kKataDeployLock).c_str(), O_RDWR | O_CLOEXEC));
-    if (theirs) {
-      GPUHOST_TRY(Annotate(PollUntil(deps.clock, kLockLimit, std::chrono::milliseconds(200),
-                                     [&]() -> absl::StatusOr<bool> {
-                                       return ::flock(theirs.get(), LOCK_EX | LOCK_NB) == 0;
-                                     }),
-                           "kata-deploy is at work on the container runtime"));
-    }
-    return EditLock(std::move(ours), std::move(theirs));
-  }
-
- private:
-  EditLock(FileLock ours, UniqueFd theirs) : ours_(std::move(ours)), theirs_(std::move(theirs)) {}
-  FileLock ours_;
-  UniqueFd theirs_;
-};
-
 bool IsCrio(const Options& options) { return options.runtime == "crio"; }
-
-absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
-                                                 const Config& config) {
-  if (IsCrio(options)) {
-    return CrioLocation(options.crio_config.empty() ? kCrioConfig : options.crio_config);
-  }
-  return containerd::Locate(deps.fs, {.flavor = config.flavor,
-                                      .main = options.containerd_config,
-                                      .directory = options.containerd_directory,
-                                      .socket = options.containerd_socket});
-}
 
 // Whether the class needs a directory of its own.
 bool HasGeneration(const RuntimeClass& entry) {
@@ -111,9 +73,19 @@ absl::StatusOr<std::vector<containerd::Handler>> HandlersFor(Deps& deps,
   return handlers;
 }
 
-// Whether this program has ever changed the container runtime's files.
-bool EverTouched(const Deps& deps, const std::string& artifacts_dir) {
-  return deps.fs.Exists(artifacts_dir + "/backup.json");
+// Whether the container runtime is none of our business: handlers are not wanted, and this program
+// has never changed its files.
+bool IsLeftAlone(const Deps& deps, const Options& options, const Config& config) {
+  return config.placement == Placement::kOff ||
+         (config.classes.empty() &&
+          !deps.fs.Exists(ArtifactsDir(options, config) + "/backup.json"));
+}
+
+absl::Status NotLoaded(const std::vector<std::string>& missing) {
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "the container runtime runs without {}, which its files have; restart it, and see "
+               "its journal",
+               fmt::join(missing, ", "));
 }
 
 absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Config& config,
@@ -143,22 +115,65 @@ absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Co
   return result;
 }
 
+// The files are as wanted now.
+void Remember(Drift& drift, const RuntimePlan& planned) {
+  const containerd::Observed& observed = planned.observed;
+  const auto& changes = planned.plan.changes;
+  for (const FileChange& change : changes) drift.Wrote(change.path, change.before, change.after);
+  const auto look = [&](const std::string& path, const Drift::Bytes& bytes) {
+    if (std::ranges::find(changes, path, &FileChange::path) == changes.end()) {
+      drift.Seen(path, bytes);
+    }
+  };
+  look(observed.where.main, observed.main);
+  look(observed.where.file, observed.file);
+}
+
 absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& options,
                                                  const Config& config) {
-  const std::string artifacts_dir = ArtifactsDir(options, config);
-  if (config.placement == Placement::kOff) return containerd::Applied();
-  if (config.classes.empty() && !EverTouched(deps, artifacts_dir)) return containerd::Applied();
-  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps));
+  if (IsLeftAlone(deps, options, config)) return containerd::Applied();
+  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps.fs, deps.clock));
   GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
+  for (const FileChange& change : planned.plan.changes) {
+    GPUHOST_TRY(deps.drift.Check(change.path, change.before));
+  }
   auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
-  return containerd::Apply(apply, planned.observed, planned.plan);
+  GPUHOST_ASSIGN(containerd::Applied applied,
+                 containerd::Apply(apply, planned.observed, planned.plan));
+  Remember(deps.drift, planned);
+  const auto missing =
+      containerd::Missing(applied.loaded, containerd::NamesOf(planned.plan.handlers));
+  if (applied.due.ok() && !missing.empty()) applied.due = NotLoaded(missing);
+  deps.settled.reset();
+  if (applied.due.ok()) deps.settled = {planned.plan.handlers, deps.restart.now()};
+  return applied;
 }
 
 }  // namespace
 
+absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
+                                                 const Config& config) {
+  if (IsCrio(options)) {
+    return CrioLocation(options.crio_config.empty() ? kCrioConfig : options.crio_config);
+  }
+  return containerd::Locate(deps.fs, {.flavor = config.flavor,
+                                      .main = options.containerd_config,
+                                      .directory = options.containerd_directory,
+                                      .socket = options.containerd_socket});
+}
+
+std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
+                                      const Config& config) {
+  if (IsLeftAlone(deps, options, config)) return {};
+  const auto where = LocationFor(deps, options, config);
+  if (!where.ok()) return {};
+  return {where->main, EndOfLinks(deps.fs, where->main).value_or(where->main), where->file};
+}
+
 bool Report::AllWell() const { return Trouble().empty(); }
 
 std::string Report::Trouble() const {
+  for (const Part& part : given_up) return fmt::format("{}: {}", part.name, Text(part.status));
   for (const Part& part : parts) {
     if (!part.status.ok()) return fmt::format("{}: {}", part.name, Text(part.status));
   }
@@ -180,15 +195,22 @@ containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Con
           .program = program.ok() ? std::optional(*std::move(program)) : std::nullopt,
           .artifacts_dir = ArtifactsDir(options, config),
           .policy = config.restart,
+          .stagger = options.verb == Verb::kRun
+                         ? containerd::StaggerOf(deps.host, config.restart_jitter)
+                         : 0,
+          .settled = deps.settled,
           .force = options.force};
 }
 
 absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, const Config& config) {
-  const std::string artifacts_dir = ArtifactsDir(options, config);
-  const bool quiet = config.placement == Placement::kOff ||
-                     (config.classes.empty() && !EverTouched(deps, artifacts_dir));
-  if (quiet) return RuntimePlan();
+  if (IsLeftAlone(deps, options, config)) return RuntimePlan();
   return PlanFor(deps, options, config, /*all_classes=*/true);
+}
+
+rpc::RuntimeHandlers LoadedHandlers(Deps& deps, const Options& options, const Config& config) {
+  if (IsLeftAlone(deps, options, config)) return std::nullopt;
+  const auto where = LocationFor(deps, options, config);
+  return where.ok() ? containerd::Loaded(deps.restart, *where) : std::nullopt;
 }
 
 Report Pass(Deps& deps, const Options& options, const Config& config) {
@@ -197,7 +219,7 @@ Report Pass(Deps& deps, const Options& options, const Config& config) {
     report.parts.push_back({"modules", EnsureModules(deps.fs, deps.load_module)});
   }
   const CdiMode cdi = options.cdi_enabled == false ? CdiMode::kVerify : config.cdi;
-  report.cdi = LookAfterCdi(deps.fs, cdi);
+  report.cdi = LookAfterCdi(deps.fs, cdi, &deps.drift);
   const std::string artifacts_dir = ArtifactsDir(options, config);
   for (const RuntimeClass& entry : config.classes) {
     report.parts.push_back(
@@ -206,6 +228,10 @@ Report Pass(Deps& deps, const Options& options, const Config& config) {
   const auto applied = ApplyRuntime(deps, options, config);
   report.parts.push_back({"container runtime", applied.status()});
   if (applied.ok()) report.runtime = *applied;
+  report.repaired = deps.drift.TakeRepaired();
+  for (const std::string& path : deps.drift.given_up()) {
+    report.given_up.push_back({path, GaveUp(deps.fs, path)});
+  }
   return report;
 }
 

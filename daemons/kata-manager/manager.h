@@ -7,6 +7,7 @@
 
 #include "daemons/kata-manager/cdi.h"
 #include "daemons/kata-manager/containerd/apply.h"
+#include "daemons/kata-manager/drift.h"
 #include "daemons/kata-manager/generation.h"
 #include "daemons/kata-manager/options.h"
 #include "libgpuhost/vfio/modules.h"
@@ -22,7 +23,9 @@ struct Deps {
   std::function<absl::StatusOr<containerd::Program>(const containerd::Location&)> find_program;
   // What the artefacts of a class make; pulls what is not there yet.
   std::function<absl::StatusOr<Recipe>(const RuntimeClass&, const Config&)> fetch;
-  bool distrust = true;  // read the artefacts that are there, once
+  Drift drift;                                 // what happens to our files between passes
+  std::optional<containerd::Settled> settled;  // the same of the container runtime
+  bool distrust = true;                        // read the artefacts that are there, once
 };
 
 // How one thing that was to be done came out. OK: it is as wanted.
@@ -34,7 +37,9 @@ struct Part {
 struct Report {
   std::vector<Part> parts;
   std::vector<CdiOutcome> cdi;
-  containerd::Applied runtime;  // what was done to the container runtime
+  containerd::Applied runtime;        // what was done to the container runtime
+  std::vector<std::string> repaired;  // files that somebody else had changed
+  std::vector<Part> given_up;         // files that somebody else changes again and again
 
   bool AllWell() const;
   // The first thing that is not as wanted; empty when all is.
@@ -44,9 +49,19 @@ struct Report {
 // The directory of our records, as the configuration or the command line says.
 std::string ArtifactsDir(const Options& options, const Config& config);
 
+// Where the container runtime has its files.
+absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
+                                                 const Config& config);
+
+// The files of the container runtime in which we have something: its main file, where that is when
+// it is a link, and our own. None where the runtime is left alone.
+std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
+                                      const Config& config);
+
 // One pass: modules, CDI files, artefacts, and the container runtime's handlers. Each part that
-// fails is reported and does not keep the others. Without classes, and where none ever were, the
-// container runtime is neither touched nor asked.
+// fails is reported and does not keep the others. A file that
+// somebody else changes is put right, up to what Drift allows. Without classes, and where none ever
+// were, the container runtime is neither touched nor asked.
 Report Pass(Deps& deps, const Options& options, const Config& config);
 
 // What a pass would change in files of the container runtime, and whether it is restarted then.
@@ -58,6 +73,10 @@ struct RuntimePlan {
 absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, const Config& config);
 containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Config& config,
                                    const containerd::Location& where);
+
+// The handlers that the container runtime runs with; empty: it does not tell, does not run, or is
+// left alone by this configuration.
+rpc::RuntimeHandlers LoadedHandlers(Deps& deps, const Options& options, const Config& config);
 
 // Takes back all that was done: the handlers, with a restart, then the artefacts and CDI files.
 Report Uninstall(Deps& deps, const Options& options, const Config& config);

@@ -18,14 +18,18 @@ void DescribeMetrics(service::Metrics& metrics) {
   };
   gauge("generation_info", "What each class runs with");
   gauge("check_ok", "Whether a part is as it should be, by part");
-  gauge("handler_loaded", "Whether the container runtime has been told of the class's handler");
+  gauge("handler_loaded",
+        "Whether the container runtime runs with the class's handler; where it does not say so, "
+        "whether it was told");
   gauge("cdi_devices", "Names in the CDI file, by kind");
   gauge("cdi_conflict", "Whether somebody else writes the CDI file, by kind");
+  gauge("file_given_up", "Files that somebody else changes again and again, and so are left alone");
   gauge("runtime_restart_blocked", "Whether a restart is due that may not be done");
   gauge("sandboxes", "Kata sandboxes that run, by handler");
   gauge("disk_free_bytes", "Where the artefacts are");
   gauge("last_success_timestamp_seconds", "When a pass last found or made all as it should be");
   counter("passes_total", "Passes, by result");
+  counter("config_drift_total", "Files put right after somebody else had changed them, by file");
   counter("config_apply_total", "Changes of the container runtime's files, by result");
   counter("runtime_restarts_total", "Restarts of the container runtime");
   counter("pull_failures_total", "Artefacts that could not be had, by class");
@@ -34,8 +38,9 @@ void DescribeMetrics(service::Metrics& metrics) {
 void CountPass(const Deps& deps, const Options& options, const Config& config, const Report& report,
                service::Metrics& metrics) {
   const std::string artifacts_dir = ArtifactsDir(options, config);
-  for (const char* name : {"gpuhost_kata_generation_info", "gpuhost_kata_check_ok",
-                           "gpuhost_kata_handler_loaded", "gpuhost_kata_sandboxes"}) {
+  for (const char* name :
+       {"gpuhost_kata_generation_info", "gpuhost_kata_check_ok", "gpuhost_kata_handler_loaded",
+        "gpuhost_kata_sandboxes", "gpuhost_kata_file_given_up"}) {
     metrics.Clear(name);
   }
   const bool told = report.runtime.due.ok() && report.AllWell();
@@ -48,7 +53,9 @@ void CountPass(const Deps& deps, const Options& options, const Config& config, c
                    {"generation", std::to_string(current->number)}},
                   1);
     }
-    metrics.Set("gpuhost_kata_handler_loaded", {{"handler", entry.name}}, told ? 1 : 0);
+    const rpc::RuntimeHandlers& loaded = report.runtime.loaded;
+    metrics.Set("gpuhost_kata_handler_loaded", {{"handler", entry.name}},
+                (loaded ? loaded->contains(entry.name) : told) ? 1 : 0);
     const auto sandboxes = SandboxesOf(deps.fs, {entry.name});
     metrics.Set("gpuhost_kata_sandboxes", {{"handler", entry.name}},
                 static_cast<double>(sandboxes.size()));
@@ -67,6 +74,12 @@ void CountPass(const Deps& deps, const Options& options, const Config& config, c
                 static_cast<double>(outcome.devices.size()));
     metrics.Set("gpuhost_kata_cdi_conflict", {{"kind", outcome.kind}},
                 outcome.owner == "somebody else" ? 1 : 0);
+  }
+  for (const std::string& path : report.repaired) {
+    metrics.Add("gpuhost_kata_config_drift_total", {{"file", path}});
+  }
+  for (const Part& file : report.given_up) {
+    metrics.Set("gpuhost_kata_file_given_up", {{"file", file.name}}, 1);
   }
   if (report.runtime.changed) {
     metrics.Add("gpuhost_kata_config_apply_total", {{"result", "done"}});

@@ -7,13 +7,11 @@
 
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/version.h"
+#include "daemons/kata-manager/legacy.h"
 
 namespace gpuhost::kata_manager {
 namespace {
 
-constexpr const char* kOldName = "k8s-kata-manager";
-constexpr const char* kOldArtifacts = "/opt/nvidia-gpu-operator/artifacts/runtimeclasses";
-constexpr const char* kOldPidFile = "k8s-kata-manager.pid";
 constexpr const char* kOldConfig = "/etc/kubernetes/kata-manager/config.yaml";
 constexpr const char* kArtifacts = "/var/lib/gpuhost/kata";
 constexpr const char* kConfig = "/etc/gpuhost/kata-manager.yaml";
@@ -103,9 +101,10 @@ Verbs AddVerbs(CLI::App& app, Options& options) {
   const auto add = [&app](const char* name, const char* description) {
     return app.add_subcommand(name, description);
   };
+  CLI::App* plan =
+      add("plan", "Print what apply would do; exit status 2 when it would do anything");
   Verbs verbs = {{add("run", "Keep everything as the configuration says; stay"), Verb::kRun},
-                 {add("plan", "Print what apply would do; exit status 2 when it would do anything"),
-                  Verb::kPlan}};
+                 {plan, Verb::kPlan}};
   CLI::App* apply = add("apply", "Make everything as the configuration says, once");
   verbs.insert(verbs.end(),
                {{apply, Verb::kApply},
@@ -129,6 +128,9 @@ Verbs AddVerbs(CLI::App& app, Options& options) {
   for (CLI::App* verb : {apply, rollback, uninstall}) {
     verb->add_flag("--force", options.force, "Also where sandboxes run with what goes away");
   }
+  plan->add_flag("--legacy", options.legacy, "Print what uninstall --legacy would do");
+  uninstall->add_flag("--legacy", options.legacy,
+                      "What NVIDIA's k8s-kata-manager left on the node, and nothing else");
   return verbs;
 }
 
@@ -137,9 +139,9 @@ void Interpret(const Words& words, bool is_old, Options& options) {
   options.cdi_enabled = ToBool("--cdi-enabled", words.cdi);
   options.verbose = options.verbose || (words.log_level > "1" && words.log_level.size() == 1);
   if (options.config_path.empty()) options.config_path = is_old ? kOldConfig : kConfig;
-  if (options.artifacts_dir.empty()) options.artifacts_dir = is_old ? kOldArtifacts : kArtifacts;
+  if (options.artifacts_dir.empty()) options.artifacts_dir = is_old ? kLegacyDirectory : kArtifacts;
   if (is_old && options.pid_file.empty()) {
-    options.pid_file = options.artifacts_dir + "/" + kOldPidFile;
+    options.pid_file = options.artifacts_dir + "/" + kLegacyProgram + ".pid";
   }
   if (is_old && options.host_root == "/" && IsWholeHost(kHost)) options.host_root = kHost;
   if (options.containerd_directory.empty() && options.containerd_config.starts_with(kMounted)) {
@@ -156,7 +158,7 @@ void Interpret(const Words& words, bool is_old, Options& options) {
 
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
   const std::string called(argc > 0 ? argv[0] : "");
-  const bool is_old = called.substr(called.rfind('/') + 1) == kOldName;
+  const bool is_old = called.substr(called.rfind('/') + 1) == kLegacyProgram;
   Options options;
   Words words;
   CLI::App app("Prepares a node for confidential GPU pods by Kata Containers", "kata-manager");

@@ -38,6 +38,7 @@ struct Options {
   std::string http_address;          // of metrics and probes; empty: none
   std::vector<std::string> classes;  // of pull and rollback; empty: all
   bool force = false;
+  bool legacy = false;  // plan and uninstall: what NVIDIA's kata-manager left, and nothing of ours
   std::string root = "/";       // where /sys, /run, containerd's and our own files are looked for
   std::string host_root = "/";  // the host's file tree: Kata, containerd's program, modprobe
   bool verbose = false;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "daemons/common/rpc/runtime_handlers.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/signals.h"
 #include "libgpuhost/base/status.h"
@@ -15,6 +16,7 @@ namespace gpuhost::kata_manager {
 namespace {
 
 constexpr Duration kProgress = std::chrono::seconds(5);
+constexpr Duration kAnswerLimit = std::chrono::seconds(5);  // of CRI
 
 // Whether somebody accepts connections there.
 bool Answers(const std::string& socket) {
@@ -55,7 +57,10 @@ Deps Production::deps() {
           .host = host_,
           .clock = clock_,
           .load_module = vfio::HostModprobe(options_.host_root),
-          .restart = {*services_, clock_, [] { return std::time(nullptr); }, Answers},
+          .restart = {*services_, clock_, [] { return std::time(nullptr); }, Answers,
+                      [](const std::string& socket) {
+                        return rpc::AskRuntimeHandlers(socket, kAnswerLimit);
+                      }},
           .find_program =
               [this](const containerd::Location& where) {
                 return containerd::FindProgram(host_, where, options_.host_root);
@@ -63,7 +68,8 @@ Deps Production::deps() {
           .fetch =
               [this](const RuntimeClass& entry, const Config& config) {
                 return fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
-              }};
+              },
+          .drift = Drift(clock_)};
 }
 
 }  // namespace gpuhost::kata_manager

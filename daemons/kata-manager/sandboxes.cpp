@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "libgpuhost/base/parse.h"
+#include "daemons/kata-manager/processes.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager {
@@ -16,23 +16,6 @@ constexpr const char* kShim = "containerd-shim-kata-v2";
 constexpr const char* kHandlerKey = "\"io.containerd.cri.runtime-handler\"";
 constexpr std::array kStates = {"/run/containerd", "/run/k3s/containerd", "/run/k0s/containerd",
                                 "/var/snap/microk8s/common/run"};
-
-std::vector<std::string> Processes(const HostFs& fs) {
-  auto names = fs.List("/proc").value_or(std::vector<std::string>());
-  std::erase_if(names, [](const std::string& name) { return !ParseDecimal(name); });
-  return names;
-}
-
-std::vector<std::string> Arguments(const HostFs& fs, const std::string& pid) {
-  std::string text = fs.Read(fmt::format("/proc/{}/cmdline", pid)).value_or("");
-  std::vector<std::string> words;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\0'), text.size());
-    words.push_back(text.substr(0, end));
-    text.erase(0, end + 1);
-  }
-  return words;
-}
 
 // What containerd was told to start for the sandbox.
 std::string BundleOf(const HostFs& fs, const std::string& id) {
@@ -58,8 +41,8 @@ bool MayHave(const std::string& bundle, const std::vector<std::string>& handlers
 std::vector<std::string> SandboxesOf(const HostFs& fs, const std::vector<std::string>& handlers) {
   std::vector<std::string> ids;
   if (handlers.empty()) return ids;
-  for (const std::string& pid : Processes(fs)) {
-    const auto words = Arguments(fs, pid);
+  for (const std::string& pid : ProcessIds(fs)) {
+    const auto words = ArgumentsOf(fs, pid);
     if (words.empty() || words[0].substr(words[0].rfind('/') + 1) != kShim) continue;
     const auto flag = std::ranges::find(words, "-id");
     if (flag == words.end() || flag + 1 == words.end()) continue;
@@ -71,7 +54,7 @@ std::vector<std::string> SandboxesOf(const HostFs& fs, const std::vector<std::st
 
 bool IsInUse(const HostFs& fs, const std::string& directory) {
   const std::string self = std::to_string(::getpid());
-  for (const std::string& pid : Processes(fs)) {
+  for (const std::string& pid : ProcessIds(fs)) {
     if (pid == self) continue;
     const std::string base = "/proc/" + pid;
     for (const char* file : {"/cmdline", "/maps"}) {

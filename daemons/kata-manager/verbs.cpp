@@ -9,6 +9,7 @@
 #include "daemons/kata-manager/backup.h"
 #include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/handlers.h"
+#include "daemons/kata-manager/legacy.h"
 #include "daemons/kata-manager/sandboxes.h"
 #include "libgpuhost/base/status.h"
 
@@ -100,18 +101,30 @@ int RollBack(Deps& deps, const Options& options, const Config& config) {
 }
 
 int Gc(Deps& deps, const Options& options, const Config& config) {
-  std::vector<std::string> names;
-  for (const RuntimeClass& entry : config.classes) names.push_back(entry.name);
-  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), names);
+  const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), NamesOf(config));
   if (!removed.ok()) return Fail(removed.status());
   for (const std::string& path : *removed) fmt::print("removed {}\n", path);
   return service::kDone;
 }
 
+// One line for each thing that NVIDIA's kata-manager left, or why that is not known.
+std::vector<std::string> LegacyLines(const Deps& deps, const Options& options,
+                                     const Config& config) {
+  const auto legacy = FindLegacy(deps, options, config);
+  if (!legacy.ok()) return {Text(legacy.status())};
+  auto lines = DescribeLegacy(*legacy);
+  for (std::string& line : lines) line += "; kata-manager uninstall --legacy takes it away";
+  return lines;
+}
+
 int Plan(Deps& deps, const Options& options, const Config& config) {
-  const auto text = DescribePlan(deps, options, config);
+  const auto text = options.legacy ? DescribeLegacyPlan(deps, options, config)
+                                   : DescribePlan(deps, options, config);
   if (!text.ok()) return Fail(text.status());
   fmt::print("{}", text->empty() ? "nothing to do\n" : *text);
+  if (!options.legacy) {
+    for (const std::string& line : LegacyLines(deps, options, config)) fmt::print("{}\n", line);
+  }
   return text->empty() ? static_cast<int>(service::kDone) : kWouldChange;
 }
 
@@ -146,18 +159,24 @@ absl::StatusOr<std::string> DescribePlan(Deps& deps, const Options& options, con
 
 std::string DescribeStatus(Deps& deps, const Options& options, const Config& config) {
   const std::string artifacts_dir = ArtifactsDir(options, config);
-  std::string text =
-      fmt::format("{:<24} {:<11} {:<14} {}\n", "CLASS", "GENERATION", "IDENTITY", "SANDBOXES");
+  const rpc::RuntimeHandlers loaded = LoadedHandlers(deps, options, config);
+  const auto is_loaded = [&](const std::string& name) {
+    return !loaded ? "-" : loaded->contains(name) ? "yes" : "no";
+  };
+  std::string text = fmt::format("{:<24} {:<11} {:<14} {:<8} {}\n", "CLASS", "GENERATION",
+                                 "IDENTITY", "LOADED", "SANDBOXES");
   for (const RuntimeClass& entry : config.classes) {
     const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
-    text += fmt::format(
-        "{:<24} {:<11} {:<14} {}\n", entry.name, current ? std::to_string(current->number) : "-",
-        current ? current->identity.substr(0, 12) : "-", SandboxesOf(deps.fs, {entry.name}).size());
+    text += fmt::format("{:<24} {:<11} {:<14} {:<8} {}\n", entry.name,
+                        current ? std::to_string(current->number) : "-",
+                        current ? current->identity.substr(0, 12) : "-", is_loaded(entry.name),
+                        SandboxesOf(deps.fs, {entry.name}).size());
   }
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
     text += fmt::format("{}: {} devices, written by {}\n", outcome.kind, outcome.devices.size(),
                         outcome.owner.empty() ? "nobody" : outcome.owner);
   }
+  for (const std::string& line : LegacyLines(deps, options, config)) text += line + "\n";
   const auto state = ReadState(deps.fs, artifacts_dir);
   if (!state.ok()) return text + Text(state.status()) + "\n";
   if (state->restart_due) text += "containerd has to be restarted\n";
@@ -178,6 +197,11 @@ std::vector<std::string> Verify(Deps& deps, const Options& options, const Config
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
     if (!outcome.status.ok()) wrong.push_back(Text(outcome.status));
   }
+  for (const std::string& name :
+       containerd::Missing(LoadedHandlers(deps, options, config), NamesOf(config))) {
+    wrong.push_back(fmt::format("the container runtime runs without the handler {}", name));
+  }
+  for (std::string& line : LegacyLines(deps, options, config)) wrong.push_back(std::move(line));
   const auto plan = DescribePlan(deps, options, config);
   if (!plan.ok()) wrong.push_back(Text(plan.status()));
   if (plan.ok() && !plan->empty()) wrong.push_back("not as wanted; see kata-manager plan");
@@ -189,7 +213,8 @@ int RunOnce(Deps& deps, const Options& options) {
   absl::Status usable = config.status();
   if (usable.ok() && options.verb != Verb::kRollback) usable = CheckNames(options, *config);
   if (!usable.ok()) return Fail(usable);
-  const bool takes_away = options.verb == Verb::kUninstall || options.verb == Verb::kGc;
+  const bool takes_away =
+      (options.verb == Verb::kUninstall && !options.legacy) || options.verb == Verb::kGc;
   if (takes_away && service::IsAlive(deps.fs, "kata-manager")) {
     return Fail(absl::FailedPreconditionError(
         "kata-manager run is at work on this node and would undo it; end it first"));
@@ -211,7 +236,8 @@ int RunOnce(Deps& deps, const Options& options) {
     case Verb::kRollback:
       return RollBack(deps, options, *config);
     case Verb::kUninstall:
-      return Tell(Uninstall(deps, options, *config));
+      return Tell(options.legacy ? UninstallLegacy(deps, options, *config)
+                                 : Uninstall(deps, options, *config));
     case Verb::kPrintRuntimeClasses:
       fmt::print("{}", RenderRuntimeClasses(*config));
       return service::kDone;

@@ -12,7 +12,7 @@ ONLY_IN = {
     "libudev.h": ["libgpuhost/pci/monitor.cpp"],
     "CLI/CLI.hpp": ["daemons/*/options.cpp", "test/*/options.cpp"],
     "curl/curl.h": ["daemons/common/kube/curl_client.cpp",
-                    "daemons/node-validator/observe/kubelet_call.cpp"],
+                    "daemons/common/rpc/unary_call.cpp"],
     "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp", "daemons/kata-manager/config.cpp",
                         "daemons/node-validator/observe/parse_yaml.cpp"],
     "httplib.h": ["test/apiserver/http_server.cpp", "test/registry/scripted_registry.cpp"],

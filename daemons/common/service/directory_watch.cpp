@@ -3,6 +3,7 @@
 
 #include <sys/inotify.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -23,14 +24,22 @@ absl::StatusOr<DirectoryWatch> DirectoryWatch::Open() {
   return DirectoryWatch(std::move(fd));
 }
 
-absl::Status DirectoryWatch::Watch(const std::string& directory) {
-  if (::inotify_add_watch(fd_.get(), directory.c_str(), kMask) < 0) {
+absl::Status DirectoryWatch::Watch(const std::string& directory) { return Add(directory, kMask); }
+
+absl::Status DirectoryWatch::WatchContents(const std::string& directory) {
+  return Add(directory, kMask | IN_CLOSE_WRITE);
+}
+
+absl::Status DirectoryWatch::Add(const std::string& directory, uint32_t mask) {
+  if (::inotify_add_watch(fd_.get(), directory.c_str(), mask) < 0) {
     return ErrnoStatus(errno, fmt::format("watch {}", directory));
   }
   return absl::OkStatus();
 }
 
-bool DirectoryWatch::Drain(std::string_view suffix) {
+bool DirectoryWatch::Drain(std::string_view suffix) { return DrainAny({std::string(suffix)}); }
+
+bool DirectoryWatch::DrainAny(const std::vector<std::string>& suffixes) {
   bool relevant = false;
   char buffer[4096];
   while (true) {
@@ -41,7 +50,10 @@ bool DirectoryWatch::Drain(std::string_view suffix) {
       std::memcpy(&event, buffer + at, sizeof event);
       // The name is padded with zeros; without one the event is about the directory.
       const char* name = buffer + at + sizeof event;
-      relevant = relevant || event.len == 0 || std::string_view(name).ends_with(suffix);
+      const auto is_end = [&](const std::string& suffix) {
+        return std::string_view(name).ends_with(suffix);
+      };
+      relevant = relevant || event.len == 0 || std::ranges::any_of(suffixes, is_end);
       at += sizeof event + event.len;
     }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/containerd/apply.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 
 #include "daemons/kata-manager/backup.h"
@@ -30,6 +32,14 @@ absl::StatusOr<bool> Matters(ApplyDeps& deps, const Observed& observed, const Pl
   return Rehearse(deps.fs, *deps.program, observed, plan, deps.artifacts_dir + "/rehearsal");
 }
 
+// Whether the plan brings back what the containerd that runs was started with.
+bool StillRunsWith(ApplyDeps& deps, const Location& where, const Plan& plan, const State& state) {
+  if (!deps.settled || state.restart_due || deps.settled->handlers != plan.handlers) return false;
+  const Permission permission = MayRestart(deps.restart, where, deps.policy, state);
+  const auto unit = deps.restart.services.Look(permission.unit);
+  return unit.ok() && unit->active && unit->active_since < deps.settled->at;
+}
+
 absl::Status CommitAll(ApplyDeps& deps, const Plan& plan, bool matters, State& state) {
   GPUHOST_TRY(KeepBackup(deps.fs, deps.artifacts_dir, plan.changes));
   if (matters) {
@@ -50,12 +60,27 @@ absl::Status RollBack(ApplyDeps& deps, const Location& where, const std::string&
   state.refused = DigestOf(changes);
   state.restart_due = false;
   GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
-  const absl::Status again = RestartAndWatch(deps.restart, where, unit);
+  const absl::Status again = RestartAndWatch(deps.restart, where, unit, {});
   return Error(absl::StatusCode::kFailedPrecondition, "{}; the change was taken back{}",
                Text(cause), again.ok() ? "" : ", and yet: " + Text(again));
 }
 
-absl::Status TakeUp(ApplyDeps& deps, const Location& where, State& state, Applied& applied) {
+// Seconds until the restart for the last change may be done. A clock that was put back ends it.
+int64_t TurnIn(int64_t now, const State& state, int64_t stagger) {
+  const int64_t passed = now - state.changed;
+  return passed < 0 ? 0 : std::max<int64_t>(stagger - passed, 0);
+}
+
+absl::Status Waits(const std::string& unit, int64_t turn) {
+  return Error(absl::StatusCode::kUnavailable,
+               "{} is restarted at {:%Y-%m-%dT%H:%M:%SZ}, when it is this node's turn "
+               "(containerd.restartJitter); kata-manager apply does it at once",
+               unit, fmt::gmtime(static_cast<std::time_t>(turn)));
+}
+
+// `names`: of the handlers that containerd must have after a restart.
+absl::Status TakeUp(ApplyDeps& deps, const Location& where, const std::vector<std::string>& names,
+                    State& state, Applied& applied) {
   const Permission permission = MayRestart(deps.restart, where, deps.policy, state);
   if (permission.unit.empty() && permission.status.ok()) {  // it reads its files when it starts
     state.restart_due = false;
@@ -70,10 +95,15 @@ absl::Status TakeUp(ApplyDeps& deps, const Location& where, State& state, Applie
   }
   applied.due = permission.status;
   if (!permission.status.ok()) return absl::OkStatus();
+  applied.turn = TurnIn(deps.restart.now(), state, deps.stagger);
+  if (applied.turn > 0) {
+    applied.due = Waits(permission.unit, state.changed + deps.stagger);
+    return absl::OkStatus();
+  }
   state.restarts.push_back(deps.restart.now());
   if (state.restarts.size() > kRememberedRestarts) state.restarts.erase(state.restarts.begin());
   GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
-  const absl::Status restarted = RestartAndWatch(deps.restart, where, permission.unit);
+  const absl::Status restarted = RestartAndWatch(deps.restart, where, permission.unit, names);
   if (absl::IsCancelled(restarted)) return restarted;
   if (!restarted.ok()) return RollBack(deps, where, permission.unit, restarted, state);
   applied.restarted = true;
@@ -88,7 +118,7 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
   Applied applied;
   if (!plan.changes.empty()) {
     if (!deps.force && DigestOf(plan.changes) == state.refused) {
-      if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+      if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, {}, state, applied));
       return Error(
           absl::StatusCode::kFailedPrecondition,
           "this change was taken back before, by hand or as containerd did not come up with "
@@ -96,10 +126,13 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
     }
     if (!deps.force) GPUHOST_TRY(CheckSandboxes(deps.fs, plan));
     GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));
-    GPUHOST_TRY(CommitAll(deps, plan, matters, state));
+    const bool is_new = matters && !StillRunsWith(deps, observed.where, plan, state);
+    GPUHOST_TRY(CommitAll(deps, plan, is_new, state));
     applied.changed = true;
   }
-  if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, state, applied));
+  const std::vector<std::string> names = NamesOf(plan.handlers);
+  if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, names, state, applied));
+  if (!names.empty()) applied.loaded = Loaded(deps.restart, observed.where);
   return applied;
 }
 

@@ -8,25 +8,37 @@
 
 namespace gpuhost::kata_manager::containerd {
 
+// Handlers with which containerd ran, and when that was last seen, in seconds since 1970.
+struct Settled {
+  std::vector<Handler> handlers;
+  int64_t at = 0;
+};
+
 struct ApplyDeps {
   HostFs& fs;
   RestartDeps restart;
   std::optional<Program> program;  // empty: containerd is not installed
   std::string artifacts_dir;
   Restart policy = Restart::kAuto;
-  bool force = false;  // also where sandboxes run, and what has failed before
+  int64_t stagger = 0;             // seconds between a change and the restart for it
+  std::optional<Settled> settled;  // empty: not known
+  bool force = false;              // also where sandboxes run, and what has failed before
 };
 
 struct Applied {
   bool changed = false;    // files were written
   bool restarted = false;  // and containerd took them up
   absl::Status due;        // why a restart that is due was not done; OK: none is due
+  int64_t turn = 0;        // seconds until it is this node's turn, where that is why
+  // The handlers that it runs with now; empty: not asked, or it does not tell.
+  rpc::RuntimeHandlers loaded;
 };
 
 // Carries the plan out: rehearsal, record of what was, the changes in their order, and a restart
-// where containerd would run with other settings. A restart that fails has everything taken back
-// and containerd restarted once more; that plan is then refused until something about it changes.
-// Killed at any moment it leaves files that containerd takes, and the next call goes on.
+// where containerd would run with other settings, in its turn among the nodes. A restart that
+// fails, or after which a handler is not loaded, has everything taken back and containerd restarted
+// once more; that plan is then refused until something about it changes. Killed at any moment it
+// leaves files that containerd takes, and the next call goes on.
 //   kFailedPrecondition  sandboxes run with a handler that would go away; or the rehearsal failed;
 //                        or this very plan has failed before
 //   kAborted             somebody else edits a file; nothing of it was overwritten

@@ -33,6 +33,12 @@ std::string Said(const Flat& dump, const std::string& key) {
 
 }  // namespace
 
+std::vector<std::string> NamesOf(const std::vector<Handler>& handlers) {
+  std::vector<std::string> names;
+  for (const Handler& handler : handlers) names.push_back(handler.name);
+  return names;
+}
+
 absl::StatusOr<std::string> PluginId(int schema) {
   switch (schema) {
     case 1:
@@ -130,13 +136,17 @@ std::optional<Handler> HandlerIn(const Flat& dump, const std::string& name) {
   return handler;
 }
 
+std::string HandlerOf(const std::string& key) {
+  const size_t at = key.find(kHandlers);
+  return at == std::string::npos ? "" : NameIn(key, key.substr(0, at + kHandlers.size()));
+}
+
 std::vector<std::string> NamesIn(const std::string& tables) {
   std::set<std::string> names;
   const auto flat = Flatten("tables", tables);
   for (const auto& [key, value] : flat.value_or(Flat())) {
-    const size_t at = key.find(kHandlers);
-    if (at == std::string::npos) continue;
-    names.insert(NameIn(key, key.substr(0, at + kHandlers.size())));
+    const std::string name = HandlerOf(key);
+    if (!name.empty()) names.insert(name);
   }
   return {names.begin(), names.end()};
 }

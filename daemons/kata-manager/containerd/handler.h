@@ -23,6 +23,8 @@ struct Handler {
   bool operator==(const Handler&) const = default;
 };
 
+std::vector<std::string> NamesOf(const std::vector<Handler>& handlers);
+
 // The id of the plugin in a file of this schema. kUnimplemented for one that is not known.
 absl::StatusOr<std::string> PluginId(int schema);
 
@@ -43,6 +45,9 @@ absl::Status CheckEffect(const Flat& before, const Flat& after,
 
 // The handler `name` as containerd has it, with all that it has by default; empty when it has none.
 std::optional<Handler> HandlerIn(const Flat& dump, const std::string& name);
+
+// The name of the handler to which a key of a document belongs; empty: to none.
+std::string HandlerOf(const std::string& key);
 
 // The names of the handlers that have tables in this document.
 std::vector<std::string> NamesIn(const std::string& tables);

@@ -2,7 +2,10 @@
 #include "daemons/kata-manager/containerd/restart.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "daemons/kata-manager/digest.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -25,6 +28,23 @@ absl::Status CheckBudget(const State& state, int64_t now) {
                "containerd has been restarted {} times in a day, and once in ten minutes and three "
                "times a day are allowed; it is done later, or restart it by hand",
                within(kDay));
+}
+
+// The socket is there before CRI is ready.
+absl::Status ExpectLoaded(RestartDeps& deps, const Location& where, const std::string& unit,
+                          const std::vector<std::string>& names) {
+  if (names.empty()) return absl::OkStatus();
+  absl::StatusOr<rpc::RuntimeHandlers> loaded;
+  const absl::Status told = PollUntil(deps.clock, kSocketLimit, kInterval, [&] {
+    loaded = deps.handlers(where.socket);
+    return absl::StatusOr<bool>(!absl::IsUnavailable(loaded.status()));
+  });
+  if (!told.ok()) return Annotate(loaded.status(), "CRI is not ready after the restart");
+  const auto missing = Missing(loaded.value_or(std::nullopt), names);
+  if (missing.empty()) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} runs again and has not loaded {}, but {}; see journalctl -u {}", unit,
+               fmt::join(missing, ", "), fmt::join(**loaded, ", "), unit);
 }
 
 }  // namespace
@@ -53,12 +73,36 @@ Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy,
   return {"", last};
 }
 
-absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit) {
+int64_t StaggerOf(const HostFs& host, int64_t jitter) {
+  if (jitter <= 0) return 0;
+  const std::string machine = host.ReadAttribute("/etc/machine-id").value_or("");
+  const std::string name = host.ReadAttribute("/proc/sys/kernel/hostname").value_or("");
+  const std::string digest = Sha256Of(machine.empty() ? name : machine);
+  const uint64_t number = ParseHex(std::string_view(digest).substr(0, 15)).value_or(0);
+  return static_cast<int64_t>(number % (static_cast<uint64_t>(jitter) + 1));
+}
+
+std::vector<std::string> Missing(const rpc::RuntimeHandlers& loaded,
+                                 const std::vector<std::string>& names) {
+  std::vector<std::string> missing;
+  if (!loaded) return missing;
+  std::ranges::copy_if(names, std::back_inserter(missing),
+                       [&](const std::string& name) { return !loaded->contains(name); });
+  return missing;
+}
+
+rpc::RuntimeHandlers Loaded(RestartDeps& deps, const Location& where) {
+  return deps.handlers(where.socket).value_or(std::nullopt);
+}
+
+absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit,
+                             const std::vector<std::string>& names) {
   GPUHOST_TRY(deps.services.Restart(unit, kJobLimit));
   GPUHOST_TRY(
       Annotate(PollUntil(deps.clock, kSocketLimit, kInterval,
                          [&]() -> absl::StatusOr<bool> { return deps.answers(where.socket); }),
                fmt::format("{} does not answer after its restart", where.socket)));
+  GPUHOST_TRY(ExpectLoaded(deps, where, unit, names));
   GPUHOST_ASSIGN(const Unit first, deps.services.Look(unit));
   const TimePoint end = deps.clock.Now() + kQuiet;
   while (deps.clock.Now() < end) {

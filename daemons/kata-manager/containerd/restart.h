@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "daemons/common/rpc/runtime_handlers.h"
 #include "daemons/kata-manager/config.h"
 #include "daemons/kata-manager/containerd/location.h"
 #include "daemons/kata-manager/services.h"
@@ -16,6 +17,8 @@ struct RestartDeps {
   Clock& clock;
   std::function<int64_t()> now;                            // seconds since 1970
   std::function<bool(const std::string& socket)> answers;  // somebody accepts connections there
+  // What the container runtime there runs with; errors as AskRuntimeHandlers has them.
+  std::function<absl::StatusOr<rpc::RuntimeHandlers>(const std::string& socket)> handlers;
 };
 
 // What may be restarted now.
@@ -29,8 +32,21 @@ struct Permission {
 // minutes and three times a day are allowed.
 Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy, const State& state);
 
-// Restarts the unit and sees it up again, its socket answering and for ten seconds not started
-// anew. The errors of Services, and kDeadlineExceeded or kFailedPrecondition when it does not stay.
-absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit);
+// Seconds after a change at which this node restarts its container runtime: always the same, and
+// spread evenly over `jitter` among nodes, by the machine id or else the name of the host.
+int64_t StaggerOf(const HostFs& host, int64_t jitter);
+
+// Restarts the unit and sees it up again: its socket answers, it runs with all handlers of `names`
+// as far as it tells, and for ten seconds it is not started anew. The errors of Services, and
+// kDeadlineExceeded or kFailedPrecondition when it does not stay or has not loaded one of them.
+absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit,
+                             const std::vector<std::string>& names);
+
+// Those of `names` that it does not run with; none where `loaded` is empty.
+std::vector<std::string> Missing(const rpc::RuntimeHandlers& loaded,
+                                 const std::vector<std::string>& names);
+
+// The handlers that it runs with now; empty: it does not tell, or does not run.
+rpc::RuntimeHandlers Loaded(RestartDeps& deps, const Location& where);
 
 }  // namespace gpuhost::kata_manager::containerd

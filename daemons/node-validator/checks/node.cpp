@@ -158,9 +158,8 @@ Group NodeChecks() {
            Severity::kDegraded,
            "Nothing of the former kata-manager is left",
            "no handler below /opt/nvidia-gpu-operator/artifacts",
-           "Remove the handler from containerd's configuration, restart containerd, then remove "
-           "the "
-           "directory; delete RuntimeClasses with label nvidia.com/kata-runtime-class=true.",
+           "Run `kata-manager uninstall --legacy`; delete RuntimeClasses with label "
+           "nvidia.com/kata-runtime-class=true.",
            "The GPU Operator's kata-manager was given up in 2026, and cleans up nothing.",
            {},
            &Leftovers},

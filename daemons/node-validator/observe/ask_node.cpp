@@ -11,6 +11,7 @@
 #include <array>
 #include <sstream>
 
+#include "daemons/common/rpc/runtime_handlers.h"
 #include "daemons/node-validator/observe/kubelet_call.h"
 #include "daemons/node-validator/observe/qemu_probe.h"
 #include "daemons/node-validator/observe/questions.h"
@@ -78,6 +79,11 @@ absl::StatusOr<std::string> Connects(const HostFs& fs, const std::string& path) 
   return std::string();
 }
 
+absl::StatusOr<std::string> Handlers(const std::string& socket) {
+  GPUHOST_ASSIGN(const rpc::RuntimeHandlers handlers, rpc::AskRuntimeHandlers(socket, kLimit));
+  return fmt::format("{}", fmt::join(handlers.value_or(std::set<std::string>()), "\n"));
+}
+
 class Node : public Questions {
  public:
   Node(const Tree& tree, const gpu::Host& host) : tree_(tree), host_(host) {}
@@ -102,7 +108,7 @@ class Node : public Questions {
       case Question::kPodResourcesGet:
         return AskPodResources(host_.fs.Resolve(argument), kLimit);
       case Question::kRuntimeHandlers:
-        return AskRuntimeHandlers(host_.fs.Resolve(argument), kLimit);
+        return Handlers(host_.fs.Resolve(argument));
       case Question::kImageHash:
         return ImageHashOf(argument);
       case Question::kQemu:

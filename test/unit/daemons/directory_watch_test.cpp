@@ -56,3 +56,18 @@ TEST_CASE("a directory that is made anew is watched again") {
   LeaveDeadSocket(directory + "/kubelet.sock");
   CHECK(watch.Drain(".sock"));
 }
+
+TEST_CASE("files that are written in place are told where that is asked for") {
+  for (const bool asked : {false, true}) {
+    fake::TempRoot root;
+    root.File("/config.toml", "a");
+    DirectoryWatch watch = *DirectoryWatch::Open();
+    REQUIRE((asked ? watch.WatchContents(root.path()) : watch.Watch(root.path())).ok());
+    root.File("/config.toml", "b");
+    CHECK(watch.Drain("config.toml") == asked);
+    root.File("/other.toml", "b");
+    CHECK_FALSE(watch.DrainAny({"config.toml", "conf.d"}));
+    root.Directory("/conf.d");
+    CHECK(watch.DrainAny({"config.toml", "conf.d"}));
+  }
+}

@@ -62,8 +62,14 @@ absl::Status FakeServices::Restart(const std::string&, Duration) {
     answer = answers.front();
     answers.erase(answers.begin());
   }
-  if (answer.ok()) unit.active_since = now + 1;
+  if (answer.ok()) Start();
   return answer;
+}
+
+void FakeServices::Start() {
+  unit.active_since = now + 1;
+  now += 20;
+  if (started) started();
 }
 
 KataNode::KataNode(std::string containerd) : program(std::move(containerd)) {
@@ -75,6 +81,7 @@ KataNode::KataNode(std::string containerd) : program(std::move(containerd)) {
   root.Directory("/sys/module/vhost_net");
   root.Directory("/sys/bus/pci/devices");
   root.Directory("/proc");
+  services.started = [this] { running = Handlers(); };
   options.artifacts_dir = "/var/lib/gpuhost/kata";
   options.config_path = "/etc/gpuhost/kata-manager.yaml";
 }
@@ -99,14 +106,21 @@ Deps KataNode::deps() {
                 return absl::OkStatus();
               },
           .restart = {services, clock, [this] { return services.now; },
-                      [this](const std::string&) { return socket_answers; }},
+                      [this](const std::string&) { return socket_answers; },
+                      [this](const std::string&) -> absl::StatusOr<rpc::RuntimeHandlers> {
+                        if (!services.unit.active || !socket_answers) {
+                          return absl::UnavailableError("nobody answers");
+                        }
+                        return tells ? running : rpc::RuntimeHandlers();
+                      }},
           .find_program =
               [this, dump](const containerd::Location&) {
                 return containerd::Program{[this] { return Run(program, {"--version"}); }, dump};
               },
           .fetch = [](const RuntimeClass&, const Config&) -> absl::StatusOr<Recipe> {
             return absl::UnavailableError("no registry here");
-          }};
+          },
+          .drift = Drift(clock)};
 }
 
 Config KataNode::config(const std::string& yaml) {
@@ -119,6 +133,23 @@ Config KataNode::config(const std::string& yaml) {
 Report KataNode::Apply(const std::string& yaml) {
   Deps its = deps();
   return Pass(its, options, config(yaml));
+}
+
+std::set<std::string> KataNode::Handlers() {
+  std::set<std::string> names;
+  const auto dump = Dump();
+  const auto prefix = dump.ok() ? containerd::HandlersIn(*dump) : dump.status();
+  for (const auto& [key, value] : dump.value_or(Flat())) {
+    if (!prefix.ok() || !key.starts_with(*prefix)) continue;
+    const std::string rest = key.substr(prefix->size());
+    names.insert(rest.substr(0, rest.find_first_of(".[")));
+  }
+  // Only its own program, started for good, would read conf.d without a main file.
+  if (!root.Exists(kMain) && root.Exists(kOwn)) {
+    for (const std::string& name : containerd::NamesIn(Content(kOwn))) names.insert(name);
+  }
+  names.erase(disliked);
+  return names;
 }
 
 absl::StatusOr<Flat> KataNode::Dump() {

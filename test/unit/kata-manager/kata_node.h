@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +24,14 @@ struct FakeServices : Services {
   absl::StatusOr<Unit> Look(const std::string& name) override;
   absl::Status Restart(const std::string& name, Duration limit) override;
 
+  // The unit starts anew, whoever wants it to, and is watched for a while.
+  void Start();
+
   std::string name = "containerd.service";
   Unit unit{.active = true, .kill_mode = "process", .active_since = 1000, .restarts = 0};
   int count = 0;                      // of restarts asked for
   std::vector<absl::Status> answers;  // of the next ones; then OK
+  std::function<void()> started;      // called when the unit has started anew
   bool crash_loop = false;            // it is started anew all the time
   int64_t now = 100'000;              // seconds since 1970
 };
@@ -40,6 +46,8 @@ class KataNode {
   Report Apply(const std::string& yaml);
   // Containerd's files as its program understands them in their place.
   absl::StatusOr<Flat> Dump();
+  // The handlers in them.
+  std::set<std::string> Handlers();
   std::string Content(const std::string& path) { return root.Content(path); }
 
   fake::TempRoot root;
@@ -47,6 +55,11 @@ class KataNode {
   fake::FakeKernel kernel{root};
   FakeServices services;
   bool socket_answers = true;
+  // The handlers that the running containerd has: those of its files when it last started, but for
+  // the one that it does not like.
+  rpc::RuntimeHandlers running = std::set<std::string>{"runc"};
+  std::string disliked;
+  bool tells = true;  // of them
   Options options;
   std::vector<std::string> loaded;  // modules
   const std::string program;

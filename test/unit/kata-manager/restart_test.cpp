@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemons/kata-manager/state.h"
+#include "daemons/kata-manager/verbs.h"
 #include "libgpuhost/base/status.h"
 #include "test/unit/kata-manager/kata_node.h"
 
@@ -34,7 +35,8 @@ TEST_CASE("a restart that would end pods is not done, and said to be due") {
 TEST_CASE("a restart by somebody else will do") {
   Node node;
   CHECK_FALSE(node.Apply(kOneClass + "containerd: {restart: never}\n").AllWell());
-  node.services.unit.active_since = node.services.now + 5;
+  node.services.now += 5;
+  node.services.Start();
   CHECK(node.Apply(kOneClass + "containerd: {restart: never}\n").AllWell());
   CHECK(node.services.count == 0);
 }
@@ -88,6 +90,44 @@ TEST_CASE("a change that containerd does not survive is taken back, and not trie
   CHECK(node.Apply(kOneClass).AllWell());
 }
 
+TEST_CASE("a handler that containerd has not loaded after its restart is taken back") {
+  Node node;
+  node.disliked = "kata-x";
+  const Report report = node.Apply(kOneClass);
+  CHECK_THAT(report.Trouble(),
+             Catch::Contains("has not loaded kata-x, but runc; see journalctl -u containerd") &&
+                 Catch::Contains("the change was taken back"));
+  CHECK(node.Content(kMain) == "version = 2\n");
+  CHECK(node.services.count == 2);
+  CHECK(*node.running == std::set<std::string>{"runc"});
+}
+
+TEST_CASE("a containerd that does not tell its handlers is believed") {
+  Node node;
+  node.tells = false;
+  node.disliked = "kata-x";
+  CHECK(node.Apply(kOneClass).AllWell());
+  CHECK(node.services.count == 1);
+}
+
+TEST_CASE("one that loses a handler later is told of, and not restarted for that") {
+  Node node;
+  Deps deps = node.deps();
+  const Config config = node.config(kOneClass);
+  REQUIRE(node.Apply(kOneClass).AllWell());
+  CHECK_THAT(DescribeStatus(deps, node.options, config), Catch::Contains(" yes "));
+  CHECK(Verify(deps, node.options, config).empty());
+  node.running = std::set<std::string>{"runc"};
+  CHECK_THAT(node.Apply(kOneClass).Trouble(), Catch::Contains("runs without kata-x"));
+  CHECK_THAT(DescribeStatus(deps, node.options, config), Catch::Contains(" no "));
+  CHECK(Verify(deps, node.options, config) ==
+        std::vector<std::string>{"the container runtime runs without the handler kata-x"});
+  CHECK(node.services.count == 1);
+  node.tells = false;
+  CHECK_THAT(DescribeStatus(deps, node.options, config), Catch::Contains(" -        0"));
+  CHECK(node.Apply(kOneClass).AllWell());
+}
+
 TEST_CASE(
     "stopped while containerd restarts, nothing is taken back, and the next process goes on") {
   Node node;
@@ -95,7 +135,7 @@ TEST_CASE(
   CHECK_FALSE(node.Apply(kOneClass).AllWell());
   CHECK(node.state().restart_due);
   const std::string with = node.Content(kMain);
-  node.services.unit.active_since = node.services.now + 1;  // the job went on
+  node.services.Start();  // the job went on
   CHECK(node.Apply(kOneClass).AllWell());
   CHECK(node.services.count == 1);
   CHECK(node.Content(kMain) == with);

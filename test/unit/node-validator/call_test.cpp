@@ -29,7 +29,6 @@ TEST_CASE("a gRPC server that does not know the method says so") {
   INFO(Text(answer.status()));
   REQUIRE(answer.ok());
   CHECK(answer->find("gRPC status 12") != std::string::npos);
-  CHECK(!AskRuntimeHandlers(socket, kLimit).ok());
 }
 
 TEST_CASE("nobody listens, or somebody who never answers") {
