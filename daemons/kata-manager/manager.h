@@ -59,9 +59,9 @@ std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
                                       const Config& config);
 
 // One pass: modules, CDI files, artefacts, and the container runtime's handlers. Each part that
-// fails is reported and does not keep the others. A file that
-// somebody else changes is put right, up to what Drift allows. Without classes, and where none ever
-// were, the container runtime is neither touched nor asked.
+// fails is reported and does not keep the others. A file that somebody else changes is put right,
+// up to what Drift allows. Without classes, and where none ever were, the container runtime is
+// neither touched nor asked.
 Report Pass(Deps& deps, const Options& options, const Config& config);
 
 // What a pass would change in files of the container runtime, and whether it is restarted then.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/containerd/location.h"
 
+#include "daemons/kata-manager/toml.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -69,6 +70,17 @@ std::string Flavor(const HostFs& fs, const Hints& hints) {
   return "plain";
 }
 
+// Where the main file has containerd listen; empty: it does not say. That the file is no TOML is
+// for others to tell.
+std::string AddressIn(const HostFs& fs, const std::string& main) {
+  const auto text = fs.Read(main);
+  const Flat keys = text.ok() ? Flatten(main, *text).value_or(Flat()) : Flat();
+  const auto address = keys.find("grpc.address");
+  if (address == keys.end() || address->second.size() < 2) return "";
+  const std::string path = address->second.substr(1, address->second.size() - 2);  // of its quotes
+  return path.starts_with('/') ? path : "";
+}
+
 }  // namespace
 
 absl::StatusOr<Location> Locate(const HostFs& fs, const Hints& hints) {
@@ -88,7 +100,8 @@ absl::StatusOr<Location> Locate(const HostFs& fs, const Hints& hints) {
                  flavor);
   }
   if (!hints.main.empty()) location.main = hints.main;
-  if (!hints.socket.empty()) location.socket = hints.socket;
+  const std::string address = hints.socket.empty() ? AddressIn(fs, location.main) : hints.socket;
+  if (!address.empty()) location.socket = address;
   const std::string directory = location.main.substr(0, location.main.rfind('/'));
   if (location.file.empty()) location.file = fmt::format("{}/conf.d/{}", directory, kFileName);
   location.directory = hints.directory.empty() ? directory : hints.directory;

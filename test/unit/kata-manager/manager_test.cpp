@@ -231,6 +231,24 @@ TEST_CASE("where Kubernetes brings its containerd along") {
   CHECK_FALSE(Locate(fs, {.flavor = "k4s"}).ok());
 }
 
+TEST_CASE("containerd is asked where its main file has it listen, if that says so") {
+  using containerd::Locate;
+  fake::TempRoot root;
+  const HostFs fs(root.path());
+  const auto socket = [&](const std::string& main) {
+    root.File("/etc/containerd/config.toml", main);
+    return Locate(fs, {})->socket;
+  };
+  const std::string usual = "/run/containerd/containerd.sock";
+  CHECK(socket("version = 2\n[grpc]\naddress = '/run/other.sock'\n") == "/run/other.sock");
+  for (const char* main : {"", "[grpc]\nuid = 0\n", "[grpc]\naddress = ''\n",
+                           "[grpc]\naddress = 7\n", "[grpc\naddress = '/run/other.sock'\n"}) {
+    CAPTURE(main);
+    CHECK(socket(main) == usual);
+  }
+  CHECK(Locate(fs, {.socket = "/run/told.sock"})->socket == "/run/told.sock");
+}
+
 TEST_CASE("a generated main file is not edited; it must import ours") {
   const std::string k3s = "/var/lib/rancher/k3s/agent/etc/containerd";
   for (const std::string& program : RealContainerds()) {
