@@ -56,7 +56,7 @@ class Containerd {
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       const std::string log = root_.path() + "/log";
-      if (std::freopen(log.c_str(), "w", stderr) == nullptr) std::_Exit(127);
+      if (std::freopen(log.c_str(), "w", stderr) == nullptr) ::_exit(127);
       ::execl(kContainerd, kContainerd, "-c", config.c_str(), nullptr);
       ::_exit(127);
     }
