@@ -12,6 +12,7 @@
 #include "daemons/common/service/status_document.h"
 #include "daemons/sandbox-device-plugin/cdi.h"
 #include "daemons/sandbox-device-plugin/checkpoint.h"
+#include "daemons/sandbox-device-plugin/config_file.h"
 #include "daemons/sandbox-device-plugin/naming.h"
 #include "test/fake/fake_kernel.h"
 #include "test/fuzz/check.h"
