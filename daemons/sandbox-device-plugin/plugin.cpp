@@ -240,14 +240,15 @@ std::set<std::pair<std::string, std::string>> Plugin::JustAllocated() const {
   for (const auto& [name, served] : served_) {
     if (!served.server) continue;
     for (const auto& [id, when] : served.server->Allocated()) {
-      if (clock_.Now() - when < kAdmission) found.emplace(FullName(name), id);
+      const bool admitted = pods_.SeenSince(FullName(name), id, when);
+      if (!admitted && clock_.Now() - when < kAdmission) found.emplace(FullName(name), id);
     }
   }
   return found;
 }
 
 void Plugin::Report() {
-  pods_.Ask();
+  pods_.Ask(clock_.Now());
   // Who released something is looked after at once.
   if (pods_.known() && seen_ && tenancy_.HasNews(MakeTenants())) Soon(Duration::zero());
   ReportInput input{.assignments = pods_.assignments(),

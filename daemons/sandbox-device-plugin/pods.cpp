@@ -25,7 +25,16 @@ void Pods::ReadCheckpoint() {
   if (parsed.ok()) remembered_ = *std::move(parsed);
 }
 
-void Pods::Ask() { assignments_ = ListAssignments(fs_.Resolve(socket_), kLimit); }
+void Pods::Ask(TimePoint now) {
+  assignments_ = ListAssignments(fs_.Resolve(socket_), kLimit);
+  if (!assignments_.ok()) return;
+  for (const auto& [device, users] : *assignments_) seen_[device] = now;
+}
+
+bool Pods::SeenSince(const std::string& resource, const std::string& id, TimePoint when) const {
+  const auto seen = seen_.find({resource, id});
+  return seen != seen_.end() && seen->second > when;
+}
 
 bool Pods::Has(const std::string& resource, const std::string& id) const {
   if (assignments_.ok() && assignments_->contains({resource, id})) return true;

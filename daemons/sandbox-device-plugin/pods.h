@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "daemons/sandbox-device-plugin/checkpoint.h"
 #include "daemons/sandbox-device-plugin/pod_resources.h"
+#include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -19,11 +21,14 @@ class Pods {
 
   // Takes a moment.
   void ReadCheckpoint();
-  // Waits up to 2 s for a kubelet that does not answer.
-  void Ask();
+  // Waits up to 2 s for a kubelet that does not answer. `now` is kept for SeenSince.
+  void Ask(TimePoint now);
 
   // Whether anybody has the id of the resource ("nvidia.com/pgpu").
   bool Has(const std::string& resource, const std::string& id) const;
+  // Whether somebody was seen to have it, by a question asked after `when`: who was given it then
+  // is known, and gone when Has says no.
+  bool SeenSince(const std::string& resource, const std::string& id, TimePoint when) const;
   // False: Has says no of everything that it was not told.
   bool known() const { return assignments_.ok(); }
 
@@ -36,6 +41,7 @@ class Pods {
   const HostFs& fs_;
   const std::string socket_, checkpoint_;
   absl::StatusOr<Assignments> assignments_ = absl::UnavailableError("not asked yet");
+  std::map<Assignments::key_type, TimePoint> seen_;
   std::vector<Remembered> remembered_;
   absl::Status checkpoint_status_;
 };

@@ -8,9 +8,9 @@ guest() {
   plugin=$!
   eventually "the GPU is allocatable" allocatable_is pgpu 1
   pod left 1 "nodeName: $CLUSTER_NODE" &
+  local left=$!
   pod right 1 "nodeName: $CLUSTER_NODE" &
-  wait -n
-  wait -n
+  wait $left $!
   decided() { [ "$(phases)" = "Failed Running" ]; }
   eventually "one has it and the other has failed" decided
   winner=left loser=right

@@ -217,3 +217,27 @@ TEST_CASE("a device that was given away a moment ago has a user before its pod i
   bench.plugin.Reconcile();
   CHECK(bench.Answer().devices[1].users.empty());
 }
+
+TEST_CASE("whoever was told as its user and has gone is waited for no longer") {
+  Bench bench;
+  bench.plugin.Reconcile();
+  REQUIRE(bench.KubeletSees(true, true));
+  REQUIRE(bench.kubelet->Allocate(kPgpu, {"2"}).ok());
+  bench.clock.SleepFor(std::chrono::seconds(1));
+  bench.pods->Set({{.pod = "p", .resource = kPgpu, .ids = {"2"}}});
+  bench.plugin.Reconcile();
+  bench.pods->Set({});
+  bench.Withdraw("t", {kFirst, kSecond});
+  bench.plugin.Reconcile();
+  CHECK(bench.Answer().devices[1].users.empty());
+
+  bench.Settle();
+  bench.plugin.Reconcile();
+  bench.clock.SleepFor(std::chrono::seconds(3));
+  bench.plugin.Reconcile();
+  REQUIRE(bench.KubeletSees(true, true));
+  REQUIRE(bench.kubelet->Allocate(kPgpu, {"2"}).ok());  // to another one
+  bench.Withdraw("u", {kFirst, kSecond});
+  bench.plugin.Reconcile();
+  CHECK(bench.Answer().devices[1].users == Strings{"a pod that is being admitted"});
+}
