@@ -24,12 +24,25 @@ Finding NoClasses(const Facts& facts) {
                                        : NotTold(why);
 }
 
-std::vector<const RuntimeClass*> ClassesOf(const Facts& facts, const KataRuntime& runtime) {
-  std::vector<const RuntimeClass*> found;
+using Classes = std::vector<const RuntimeClass*>;
+
+Classes ClassesOf(const Facts& facts, const KataRuntime& runtime) {
+  Classes found;
   for (const RuntimeClass& one : *facts.cluster.classes) {
     if (one.handler == runtime.handler.name) found.push_back(&one);
   }
   return found;
+}
+
+// Judges each runtime by the classes that lead to it, where those and the node are known.
+template <typename Judge>
+Findings EachLedTo(const Facts& facts, const Judge& judge) {
+  if (!facts.cluster.classes.ok()) return {NoClasses(facts)};
+  if (!facts.cluster.node.ok()) return {NotTold(facts.cluster.node.status())};
+  return EachRuntime(facts, [&](const KataRuntime& runtime) {
+    const Classes classes = ClassesOf(facts, runtime);
+    return classes.empty() ? Skip("no RuntimeClass, see RC-HANDLER") : judge(classes);
+  });
 }
 
 // What the class asks a node for and this one has not; empty: it chooses this node.
@@ -72,11 +85,7 @@ Findings HasClass(const Facts& facts) {
 }
 
 Findings Chosen(const Facts& facts) {
-  if (!facts.cluster.classes.ok()) return {NoClasses(facts)};
-  if (!facts.cluster.node.ok()) return {NotTold(facts.cluster.node.status())};
-  return EachRuntime(facts, [&](const KataRuntime& runtime) {
-    const auto classes = ClassesOf(facts, runtime);
-    if (classes.empty()) return Skip("no RuntimeClass, see RC-HANDLER");
+  return EachLedTo(facts, [&](const Classes& classes) {
     for (const RuntimeClass* one : classes) {
       if (Unmet(*one, facts.cluster.node->labels).empty()) {
         return Pass(one->name + " chooses this node", EvidenceOf(*one));
@@ -104,11 +113,7 @@ std::string TooLittle(const RuntimeClass& one, const kube::Quantities& allocatab
 }
 
 Findings Overhead(const Facts& facts) {
-  if (!facts.cluster.classes.ok()) return {NoClasses(facts)};
-  if (!facts.cluster.node.ok()) return {NotTold(facts.cluster.node.status())};
-  return EachRuntime(facts, [&](const KataRuntime& runtime) {
-    const auto classes = ClassesOf(facts, runtime);
-    if (classes.empty()) return Skip("no RuntimeClass, see RC-HANDLER");
+  return EachLedTo(facts, [&](const Classes& classes) {
     for (const RuntimeClass* one : classes) {
       const std::string wrong = TooLittle(*one, facts.cluster.node->allocatable);
       if (!wrong.empty()) return Fail(wrong, EvidenceOf(*one));

@@ -54,15 +54,15 @@ YAML
 handler=kata-qemu-nvidia-gpu-snp
 # The root of a node whose containerd has the handler, and nothing else.
 kata_node() {
-  mkdir -p "$CLUSTER_RUN"/root/{proc,sys,etc/containerd}
-  cat >"$CLUSTER_RUN/root/etc/containerd/config.toml" <<TOML
+  mkdir -p "$CLUSTER_RUN"/node/{proc,sys,etc/containerd}
+  cat >"$CLUSTER_RUN/node/etc/containerd/config.toml" <<TOML
 version = 3
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.$handler]
 runtime_type = "io.containerd.$handler.v2"
 TOML
 }
 validate() {
-  node-validator --host-root "$CLUSTER_RUN/root" --node-name gpu-7 --kubeconfig "$account" --json \
+  node-validator --host-root "$CLUSTER_RUN/node" --node-name gpu-7 --kubeconfig "$account" --json \
     >"$CLUSTER_RUN/report.json" || [ $? = 1 ]
 }
 result() { jq -r ".checks[] | select(.id == \"$1\") | .result + \" \" + .observed" "$CLUSTER_RUN/report.json"; }
