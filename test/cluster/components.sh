@@ -126,6 +126,10 @@ YAML
   # Kubernetes 1.35 and later refuse cgroup v1 unless told otherwise; earlier ones do not know the key.
   [ "${version#1.}" -lt 35 ] || echo 'failCgroupV1: false' >>"$run/kubelet.yaml"
   [ "$with_apiserver" = no ] || kubeconfig=(--kubeconfig "$pki/node.conf")
+  # The kubelet's directory holds mounts, which the overlay of /var does not bear; its socket is where a
+  # node has it.
+  mkdir -p /var/lib/kubelet
+  ln -sfn "$state/kubelet/pod-resources" /var/lib/kubelet/pod-resources
   define kubelet kubelet --config "$run/kubelet.yaml" --root-dir "$state/kubelet" \
     --hostname-override "$node" --node-ip "$address" "${kubeconfig[@]}" "${runtime[@]}"
 }

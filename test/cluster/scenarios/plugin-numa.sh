@@ -9,7 +9,7 @@ guest() {
   cluster-part stop kubelet
   echo 'topologyManagerPolicy: single-numa-node' >>"$CLUSTER_RUN/kubelet.yaml"
   cluster-part start kubelet
-  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
+  sandbox-device-plugin &
   plugin=$!
   eventually "the GPU is allocatable" allocatable_is pgpu 1
   pod near 1
@@ -33,7 +33,7 @@ put_on_node() {
   wait $plugin
   eventually "without plugin nothing is allocatable" allocatable_is pgpu 0
   echo "$1" >/sys/bus/pci/devices/0000:41:00.0/numa_node
-  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
+  sandbox-device-plugin &
   plugin=$!
   eventually "it is allocatable again" allocatable_is pgpu 1
 }

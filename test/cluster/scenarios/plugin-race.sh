@@ -4,7 +4,7 @@
 cluster=''
 guest() {
   fake_gpus 1
-  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
+  sandbox-device-plugin &
   plugin=$!
   eventually "the GPU is allocatable" allocatable_is pgpu 1
   pod left 1 "nodeName: $CLUSTER_NODE" &

@@ -4,12 +4,11 @@
 cluster=''
 guest() {
   fake_gpus 2
-  socket=${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock
   old=$CLUSTER_RUN/old new=$CLUSTER_RUN/new
   mkdir "$old" "$new"
   cp "$(command -v sandbox-device-plugin)" "$old"
   cp "$(command -v sandbox-device-plugin)" "$new"
-  "$old/sandbox-device-plugin" --pod-resources-socket "$socket" &
+  "$old/sandbox-device-plugin" &
   plugin=$!
   eventually "both are allocatable" allocatable_is pgpu 2
   pod before 1
@@ -19,7 +18,7 @@ guest() {
 
   kill $plugin
   wait $plugin
-  "$new/sandbox-device-plugin" --pod-resources-socket "$socket" --ids address &
+  "$new/sandbox-device-plugin" --ids address &
   plugin=$!
   expect "it is another program" "$new/sandbox-device-plugin" "$(readlink /proc/$plugin/exe)"
   eventually "both are allocatable again" allocatable_is pgpu 2

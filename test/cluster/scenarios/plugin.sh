@@ -4,7 +4,7 @@
 cluster=''
 guest() {
   fake_gpus 3
-  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
+  sandbox-device-plugin &
   plugin=$!
   eventually "three GPUs are allocatable" allocatable_is pgpu 3
 
@@ -25,7 +25,7 @@ guest() {
   expect "each GPU is told with its pod" 3 "$(gpuhostctl devices | grep -c ' default/.*/main')"
   kill -9 $plugin
   wait $plugin || true
-  sandbox-device-plugin --pod-resources-socket "${CLUSTER_RUN%/*}/state/kubelet/pod-resources/kubelet.sock" &
+  sandbox-device-plugin &
   plugin=$!
   eventually "a new plugin finds the pods that run" has one
   eventually "and all GPUs are allocatable" allocatable_is pgpu 3
