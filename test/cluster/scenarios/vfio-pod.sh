@@ -15,7 +15,7 @@ pod_takes_gpu() {
   expect_text "it sees one group and the container node" 'opened [0-9]+ vfio$' "$(static_pod_output)"
   expect "it shows as in use" 1 "$(gpuhostctl status | grep -c 'in use by sleep')"
   fails 3 cc-manager --standalone --once --mode on
-  expect_text "cc-manager says who has it" 'in use by default/static/main' "$output"
+  expect_text "cc-manager says who has it" "in use by pod default/static-$CLUSTER_NODE" "$output"
   expect_text "and which process" 'in use by sleep \(pid [0-9]+\)' "$output"
   fails 3 vfio-manage unbind --all --foreign # what it bound is recorded in a /run that is not seen here
   rm "$CLUSTER_RUN/static-pods/static.yaml"
