@@ -110,6 +110,7 @@ imageGCHighThresholdPercent: 100
 makeIPTablesUtilChains: false
 oomScoreAdj: 0
 maxOpenFiles: $(ulimit -Hn)
+nodeStatusUpdateFrequency: 1s
 protectKernelDefaults: true
 resolvConf: ""
 staticPodPath: $run/static-pods

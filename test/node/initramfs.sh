@@ -26,5 +26,5 @@ if [ "$root" != / ]; then
   mkdir -p "$work/lib"
   cp -r "$root/lib/modules" "$work/lib/modules"
 fi
-(cd "$work" && find . | cpio --quiet -o -H newc | gzip -1) >"$output.tmp"
-mv "$output.tmp" "$output"
+(cd "$work" && find . | cpio --quiet -o -H newc | gzip -1) >"$output.$$"
+mv "$output.$$" "$output"
