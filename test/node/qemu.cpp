@@ -43,7 +43,9 @@ std::vector<std::string> QemuArguments(const Options& options, const Wiring& wir
   add("-object", "memory-backend-memfd,id=mem,size=" + memory);
   add("-kernel", options.kernel, "-initrd", options.initramfs);
   add("-append", KernelCommandLine(options, wiring));
-  add("-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap");
+  add("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap");
+  // event_idx=off: each answer sends an interrupt, also after one that was lost; see init.
+  add("-device", "virtio-9p-pci,fsdev=host,mount_tag=host,event_idx=off");
   if (options.iommu) add("-device", "intel-iommu,intremap=on,caching-mode=on");
 
   if (options.network)
