@@ -33,7 +33,7 @@ if [ ! -f "$result/complete" ]; then
   say "building $pin with ${compiler#go version }; the log is $log"
   case $pin in
     kubernetes-*) module=k8s.io/kubernetes ;;
-    containerd-1) module=github.com/containerd/containerd ;;
+    containerd-1.*) module=github.com/containerd/containerd ;;
     containerd-*) module=github.com/containerd/containerd/v2 ;;
     cdi-schema) module=tags.cncf.io/container-device-interface ;;
   esac

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Pins a release; for maintainers only, builds use what is committed:
 #   pin.sh kubernetes 1.34.4    writes kubernetes-1.34/go.mod and go.sum
-#   pin.sh containerd 2.2.9     writes containerd-2/go.mod and go.sum; 1.7.35 likewise
+#   pin.sh containerd 2.2.9     writes containerd-2.2/go.mod and go.sum; 1.7.35 and 2.1.9 likewise
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 [ $# = 2 ] || { sed -n '3,5s/^# //p' "$0" >&2; exit 2; }
@@ -13,7 +13,7 @@ case $name in
     programs=(cmd/kube-apiserver cmd/kube-controller-manager cmd/kube-scheduler cmd/kubelet cmd/kubectl)
     ;;
   containerd)
-    module=github.com/containerd/containerd pin=containerd-${release%%.*}
+    module=github.com/containerd/containerd pin=containerd-${release%.*}
     programs=(cmd/containerd) # of the first, only its reading of configuration is of use
     [ "${release%%.*}" = 1 ] || { module+=/v2 && programs+=(cmd/containerd-shim-runc-v2 cmd/ctr); }
     ;;

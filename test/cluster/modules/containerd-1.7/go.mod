@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-module gpuhost/test/cluster/containerd-1
+module gpuhost/test/cluster/containerd-1.7
 
 go 1.25.0
 
