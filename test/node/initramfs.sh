@@ -7,7 +7,7 @@ set -euo pipefail
 release=$1 output=$(readlink -f "$2") root=${3:-/}
 here=$(dirname "$(readlink -f "$0")")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" "$output.$$"' EXIT
 
 mkdir -p "$work"/{bin,dev,proc,sys,host,layer,sysroot,modules}
 cp "$(command -v busybox)" "$work/bin/busybox"

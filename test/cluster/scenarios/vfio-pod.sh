@@ -21,5 +21,5 @@ pod_takes_gpu() {
   rm "$CLUSTER_RUN/static-pods/static.yaml"
   is_free() { ! gpuhostctl status | grep -q 'in use'; }
   eventually "without the pod it is free" is_free
-  eventually "and changed as soon as the kubelet knows, too" cc-manager --standalone --once --mode on
+  cc-manager --standalone --once --mode on
 }
