@@ -149,4 +149,6 @@ YAML
 static_pod_output() { cat /var/log/pods/*static*/main/*.log 2>/dev/null; }
 static_pod_says() { static_pod_output | grep -q "$1"; }
 
+# runs NAME: a pod of pod() has its container and has printed its devices.
+runs() { phase_is "$1" Running && kubectl logs "$1" | grep -q vfio; }
 phase_is() { [ "$(kubectl get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }

@@ -17,6 +17,7 @@ guest() {
   phase_is left Running || { winner=right loser=left; }
   expect_text "the loser is told why" '^(UnexpectedAdmissionError|OutOfnvidia.com/pgpu)$' \
     "$(kubectl get pod $loser -o 'jsonpath={.status.reason}')"
+  eventually "the winner runs" runs $winner
   expect "the winner sees its GPU" "41 vfio" "$(kubectl logs $winner | xargs)"
   eventually "the plugin knows who has it" has $winner
   expect "and that it is one" 1 "$(gpuhostctl devices | grep -c default/)"

@@ -12,7 +12,7 @@ guest() {
   plugin=$!
   eventually "both are allocatable" allocatable_is pgpu 2
   pod before 1
-  eventually "a pod runs" phase_is before Running
+  eventually "a pod runs" runs before
   mine=$(kubectl logs before | grep -v vfio)
   container=$(kubectl get pod before -o 'jsonpath={.status.containerStatuses[0].containerID}')
 
@@ -24,7 +24,7 @@ guest() {
   eventually "both are allocatable again" allocatable_is pgpu 2
   eventually "the pod is known with its device under its old id" has before "$mine"
   pod after 1
-  eventually "another pod gets the other" phase_is after Running
+  eventually "another pod gets the other" runs after
   expect_text "which is not that of the first" "^4[12] vfio$" "$(kubectl logs after | xargs)"
   expect "each has one" "41 42" "$(echo "$mine $(kubectl logs after | grep -v vfio)" | tr ' ' '\n' | sort | xargs)"
   eventually "it is listed by its address" has after '0000:.*'

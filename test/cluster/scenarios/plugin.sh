@@ -9,13 +9,13 @@ guest() {
   eventually "three GPUs are allocatable" allocatable_is pgpu 3
 
   pod two 2
-  eventually "a pod with two of them runs" phase_is two Running
+  eventually "a pod with two of them runs" runs two
   got=$(kubectl logs two | xargs)
   expect_text "it sees two groups and the container node" '^4[1-3] 4[1-3] vfio$' "$got"
   pod four 4
   eventually "one that asks for more than there are waits" phase_is four Pending
   pod one 1
-  eventually "the third goes to another pod" phase_is one Running
+  eventually "the third goes to another pod" runs one
   rest=$(kubectl logs one | xargs)
   expect "each GPU has one pod" "41 42 43" "$(tr ' ' '\n' <<<"$got $rest" | grep -v vfio | sort | xargs)"
 
@@ -25,19 +25,23 @@ guest() {
   expect "each GPU is told with its pod" 3 "$(gpuhostctl devices | grep -c ' default/.*/main')"
   kill -9 $plugin
   wait $plugin || true
+  touch "$CLUSTER_RUN/before"
   sandbox-device-plugin &
   plugin=$!
-  eventually "a new plugin finds the pods that run" has one
+  is_new() { [ "$1" -nt "$CLUSTER_RUN/before" ]; }
+  eventually "a new plugin tells" is_new /run/nvidia/gpuhost/sandbox-device-plugin.json
+  eventually "it finds the pods that run" has one
   eventually "and all GPUs are allocatable" allocatable_is pgpu 3
   expect "the pod goes on" Running "$(kubectl get pod two -o 'jsonpath={.status.phase}')"
 
   cluster-part stop kubelet
   expect "the plugin lives on" yes "$(kill -0 $plugin && echo yes)"
+  touch "$CLUSTER_RUN/before"
   cluster-part start kubelet
-  eventually "its socket is new" test -S /var/lib/kubelet/device-plugins/kubelet.sock
+  eventually "its socket is new" is_new /var/lib/kubelet/device-plugins/kubelet.sock
   kubectl delete pod two one four --wait=false
   pod again 3
-  eventually "after a restart of the kubelet a pod gets all three" phase_is again Running
+  eventually "after a restart of the kubelet a pod gets all three" runs again
   expect "which are all" "41 42 43 vfio" "$(kubectl logs again | xargs)"
 
   kill $plugin

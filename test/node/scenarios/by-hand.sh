@@ -21,9 +21,9 @@ guest() {
   expect_text "both can be attested" '"able": \[ "0000:..:00.0", "0000:..:00.0" \]' \
     "$(gpuhostctl attestation --json | tr -s '\n ' ' ')"
 
+  rm /run/nvidia/gpuhost/cc-manager.json # what the change by hand has left
   cc-manager --standalone --mode on &
-  eventually "the daemon lives" pgrep -x cc-manager
-  eventually "and says so" test -e /run/nvidia/gpuhost/cc-manager.json
+  eventually "the daemon lives, and says so" test -e /run/nvidia/gpuhost/cc-manager.json
   refusal=$(gpuhostctl cc set off 2>&1) && exit 1
   expect_text "then it is the one to tell" 'tell it another' "$refusal"
   gpuhostctl cc plan off >/dev/null

@@ -3,6 +3,9 @@
 node='--gpus 4 --boot-ms 200'
 guest() {
   vfio-manage bind --all
+  begin=$(date +%s%3N)
+  switch devtools
+  change=$(($(date +%s%3N) - begin))
   RANDOM=20
   killed=0 arming=0 resetting=0
   for round in $(seq 60); do
@@ -10,8 +13,8 @@ guest() {
     mode=$([ $((round % 2)) = 1 ] && echo on || echo off)
     cc-manager --standalone --once --mode "$mode" >/run/first.log 2>&1 &
     victim=$!
-    delay=$((RANDOM % 600))
-    sleep "$(printf '0.%03d' "$delay")"
+    delay=$((RANDOM % change))
+    sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
     kill -9 "$victim" 2>/dev/null && killed=$((killed + 1)) || true
     wait "$victim" 2>/dev/null || true
     case $(cat /run/nvidia/gpuhost/cc-manager.json 2>/dev/null) in

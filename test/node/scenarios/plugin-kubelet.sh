@@ -12,13 +12,17 @@ start() {
   sandbox-device-plugin "$@" 2>>/run/plugin.log &
   plugin=$!
 }
+listen() {
+  rm -f /run/kubelet.log
+  kubelet-stand-in --dir $dir --until-devices 99 --timeout 300 >/run/kubelet.log &
+  kubelet=$!
+}
 guest() {
   mkdir -p $dir /var/run/cdi
   vfio-manage bind --all
   first=$(bdf 0) second=$(bdf 1)
   start
-  kubelet-stand-in --dir $dir --until-devices 99 --timeout 300 >/run/kubelet.log &
-  kubelet=$!
+  listen
   eventually "registered" grep -q 'lists 2 devices' /run/kubelet.log
 
   kill -STOP $kubelet
@@ -32,8 +36,7 @@ guest() {
   wait $kubelet || true
 
   # Its socket is there and nobody answers: longer than a registration waits.
-  kubelet-stand-in --dir $dir --until-devices 99 --timeout 300 >/run/kubelet.log &
-  kubelet=$!
+  listen
   eventually "it listens" grep -q 'listening' /run/kubelet.log
   kill -STOP $kubelet
   sleep 7

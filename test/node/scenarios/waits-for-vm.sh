@@ -35,6 +35,7 @@ guest() {
   expect "no GPU was reset twice for one change" 2 "$(grep -c ' switched ' /run/cc.log)"
 }
 manage() {
+  rm -f /run/cc.log
   cc-manager --standalone --config /etc/gpuhost/cc-manager.toml 2>/run/cc.log &
   cc=$!
 }
