@@ -67,6 +67,7 @@ absl::StatusOr<Allocation> Allocate(const std::vector<Listed>& listed,
       GPUHOST_TRY(Check(found->unit, bdf, find));
       allocation.bdfs.push_back(bdf);
     }
+    allocation.units.push_back(found->unit);
     if (found->unit.backend == Backend::kGroup) add(kContainerNode);
     for (const std::string& node : found->unit.nodes) add(node);
   }

@@ -15,6 +15,7 @@ namespace gpuhost::sandbox_device_plugin {
 using FindDevice = std::function<absl::StatusOr<pci::Device>(const pci::Bdf&)>;
 
 struct Allocation {
+  std::vector<Unit> units;         // in the order of the request
   std::vector<std::string> nodes;  // each once; in front of group nodes the container node
   std::vector<pci::Bdf> bdfs;      // in the order of the request
 };

@@ -27,7 +27,10 @@ void Pods::ReadCheckpoint() {
 
 void Pods::Ask(TimePoint now) {
   assignments_ = ListAssignments(fs_.Resolve(socket_), kLimit);
-  if (!assignments_.ok()) return;
+  if (!assignments_.ok()) {
+    KubeletChanged();
+    return;
+  }
   for (const auto& [device, users] : *assignments_) seen_[device] = now;
 }
 
@@ -38,6 +41,7 @@ bool Pods::SeenSince(const std::string& resource, const std::string& id, TimePoi
 
 bool Pods::Has(const std::string& resource, const std::string& id) const {
   if (assignments_.ok() && assignments_->contains({resource, id})) return true;
+  if (seen_.contains({resource, id})) return false;
   return std::ranges::any_of(remembered_, [&](const Remembered& one) {
     return one.resource == resource && std::ranges::find(one.ids, id) != one.ids.end();
   });

@@ -13,7 +13,8 @@
 namespace gpuhost::sandbox_device_plugin {
 
 // Who has what, from the two that know: the kubelet's pod-resources API, which tells names and does
-// not know of pods for a while after the kubelet has started, and its checkpoint, a file.
+// not know of pods for a while after the kubelet has started, and its checkpoint, a file, which
+// tells of pods that have ended until the kubelet writes it for the next one.
 class Pods {
  public:
   Pods(const HostFs& fs, std::string socket, std::string checkpoint)
@@ -23,6 +24,8 @@ class Pods {
   void ReadCheckpoint();
   // Waits up to 2 s for a kubelet that does not answer. `now` is kept for SeenSince.
   void Ask(TimePoint now);
+  // What another kubelet said is not held against the checkpoint.
+  void KubeletChanged() { seen_.clear(); }
 
   // Whether anybody has the id of the resource ("nvidia.com/pgpu").
   bool Has(const std::string& resource, const std::string& id) const;

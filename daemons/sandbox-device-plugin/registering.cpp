@@ -45,6 +45,7 @@ absl::Status Plugin::Serve(const std::string& name, Served& served) {
                     {.resource = FullName(name),
                      .socket = fmt::format("{}/{}", where, served.endpoint),
                      .find = [this](const pci::Bdf& bdf) { return pci::ReadDevice(fs_, bdf); },
+                     .prepare = [this](const Unit& unit) { return tenancy_.Prepare(unit); },
                      .changed = [this] { wakeup_.Poke(); },
                      .check_start = options_.check_start,
                      .environment = options_.environment,
@@ -58,7 +59,10 @@ absl::Status Plugin::Serve(const std::string& name, Served& served) {
 bool Plugin::RegisterAll() {
   const std::string socket = fs_.Resolve(options_.kubelet_dir + "/kubelet.sock");
   const std::optional<KubeletId> kubelet = FindKubelet(socket);
-  if (kubelet != kubelet_) backoff_.Reset();
+  if (kubelet != kubelet_) {
+    backoff_.Reset();
+    pods_.KubeletChanged();
+  }
   kubelet_ = kubelet;
   bool fine = true;
   for (auto& [name, served] : served_) {

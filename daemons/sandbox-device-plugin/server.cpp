@@ -125,7 +125,7 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
                       v1beta1::ContainerAllocateResponse& answer) {
     // Noted first: whoever withdraws a device after this looks at the notes.
     Note(ids);
-    const auto allocation = sandbox_device_plugin::Allocate(*feed.listed(), ids, service_.find);
+    const auto allocation = Get(ids);
     if (!allocation.ok()) {
       const absl::Status refused = Annotate(allocation.status(), service_.resource);
       service::Log(service::Level::kError, "not allocated", {{"error", refused}});
@@ -147,6 +147,13 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
                   {"devices", fmt::format("{}", fmt::join(allocation->bdfs, ","))},
                   {"nodes", fmt::format("{}", fmt::join(allocation->nodes, ","))}});
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<Allocation> Get(const std::vector<std::string>& ids) {
+    GPUHOST_ASSIGN(Allocation allocation,
+                   sandbox_device_plugin::Allocate(*feed.listed(), ids, service_.find));
+    for (const Unit& unit : allocation.units) GPUHOST_TRY(service_.prepare(unit));
+    return allocation;
   }
 
   void Note(const std::vector<std::string>& ids) {

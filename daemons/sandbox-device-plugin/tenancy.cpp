@@ -7,6 +7,7 @@
 #include "daemons/common/service/log.h"
 #include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/scan.h"
 #include "libgpuhost/vfio/holders.h"
 
 namespace gpuhost::sandbox_device_plugin {
@@ -65,6 +66,8 @@ void Tenancy::Advance(const Tenant& tenant, const Holders& holders, bool patrol,
   if (was_assigned) memory.state = reset_ ? State::kDirty : State::kReleased;
 
   if (const std::string who = holders(tenant.unit); !who.empty()) {
+    const std::lock_guard lock(resetting_);
+    clean_.erase(tenant.unit.id);
     memory.problem = {
         Reason::kOpen,
         fmt::format("is open although no pod has it: {}; offered when that ends", who)};
@@ -78,19 +81,37 @@ void Tenancy::Advance(const Tenant& tenant, const Holders& holders, bool patrol,
     memory.problem = {Reason::kOpen, "is reset after its last user"};
     return;
   }
+  const std::lock_guard lock(resetting_);
   const absl::Status done = Reset(tenant.unit);
   if (done.ok()) {
+    clean_.insert(tenant.unit.id);
     memory = {State::kFree, {}};
     return;
   }
   memory.problem = {Reason::kResetFailed, Text(done)};
 }
 
+absl::Status Tenancy::Prepare(const Unit& unit) {
+  if (!reset_) return absl::OkStatus();
+  const std::lock_guard lock(resetting_);
+  if (clean_.erase(unit.id) > 0) return absl::OkStatus();
+  std::vector<pci::Device> devices;
+  for (const pci::Bdf& bdf : unit.bdfs) {
+    GPUHOST_ASSIGN(devices.emplace_back(), pci::ReadDevice(fs_, bdf));
+  }
+  for (const auto& [bdf, holders] : vfio::FindHolders(fs_, devices)) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{} is to be reset before its next user and is open still: {}", bdf,
+                 vfio::ToString(holders));
+  }
+  return Annotate(Reset(unit), "reset before the next user");
+}
+
 absl::Status Tenancy::Reset(const Unit& unit) {
   for (const pci::Bdf& bdf : unit.bdfs) {
     GPUHOST_ASSIGN(const auto lock, FileLock::Acquire(fs_, clock_, bdf.ToString(), {}));
     GPUHOST_TRY(fs_.WriteWithin(kResetLimit, pci::SysfsPath(bdf, "reset"), "1"));
-    service::Log(service::Level::kInfo, "reset after its last user", {{"bdf", bdf}});
+    service::Log(service::Level::kInfo, "reset between users", {{"bdf", bdf}});
   }
   return absl::OkStatus();
 }

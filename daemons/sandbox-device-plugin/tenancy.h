@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Between two users of a unit: it is not offered while the virtual machine of the last one, or
-// anybody else whom the kubelet does not know, still has it open; and if so configured it is reset.
+// anybody else whom the kubelet does not know, still has it open; and if so configured it is reset,
+// when it was released or, where the kubelet is faster, before it is given away again.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,6 +39,12 @@ class Tenancy {
   std::map<std::string, Problem> Examine(const std::vector<Tenant>& tenants,
                                          std::span<const pci::Device> devices);
 
+  // Called for a unit that is being given away, on any thread: returns once it may be used. A unit
+  // that had a user, or may have had one before this program started, is reset first, for which
+  // this waits; nothing is done where resets are not configured. kFailedPrecondition: it is open
+  // somewhere; other errors: the reset failed.
+  absl::Status Prepare(const Unit& unit);
+
   // A unit was released since the last Examine.
   bool HasNews(const std::vector<Tenant>& tenants) const;
 
@@ -56,7 +65,7 @@ class Tenancy {
   };
   using Holders = std::function<std::string(const Unit&)>;
   void Advance(const Tenant& tenant, const Holders& holders, bool patrol, Memory& memory);
-  absl::Status Reset(const Unit& unit);
+  absl::Status Reset(const Unit& unit);  // under resetting_
 
   HostFs& fs_;
   Clock& clock_;
@@ -64,6 +73,8 @@ class Tenancy {
   bool waiting_ = false;
   std::optional<TimePoint> patrolled_;
   std::map<std::string, Memory> memory_;
+  std::mutex resetting_;
+  std::set<std::string> clean_;  // reset, and not given away since; by id, under resetting_
 };
 
 }  // namespace gpuhost::sandbox_device_plugin

@@ -8,7 +8,7 @@ guest() {
 }
 
 pod_takes_gpu() {
-  sandbox-device-plugin &
+  sandbox-device-plugin --reset-after-release 2>"$CLUSTER_RUN/plugin.log" &
   eventually "its CDI file is there" test -f /var/run/cdi/nvidia.com-pgpu.yaml
   static_pod "cd /dev/vfio; exec 3<>\$(ls | grep -v vfio) && echo opened \$(ls); sleep 1000"
   eventually "the pod has opened its GPU" static_pod_says opened
@@ -21,5 +21,6 @@ pod_takes_gpu() {
   rm "$CLUSTER_RUN/static-pods/static.yaml"
   is_free() { ! gpuhostctl status | grep -q 'in use'; }
   eventually "without the pod it is free" is_free
+  eventually "and reset for the next one" grep -q 'reset between users' "$CLUSTER_RUN/plugin.log"
   cc-manager --standalone --once --mode on
 }

@@ -5,7 +5,7 @@ guest() {
   vfio-manage bind --all
   begin=$(date +%s%3N)
   switch devtools
-  change=$(($(date +%s%3N) - begin))
+  longest=$(($(date +%s%3N) - begin))
   RANDOM=20
   killed=0 arming=0 resetting=0
   for round in $(seq 60); do
@@ -13,9 +13,9 @@ guest() {
     mode=$([ $((round % 2)) = 1 ] && echo on || echo off)
     cc-manager --standalone --once --mode "$mode" >/run/first.log 2>&1 &
     victim=$!
-    delay=$((RANDOM % change))
+    delay=$((RANDOM % longest))
     sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
-    kill -9 "$victim" 2>/dev/null && killed=$((killed + 1)) || true
+    if kill -9 "$victim" 2>/dev/null; then killed=$((killed + 1)); else longest=$delay; fi
     wait "$victim" 2>/dev/null || true
     case $(cat /run/nvidia/gpuhost/cc-manager.json 2>/dev/null) in
       *'"phase": "arming"'*) arming=$((arming + 1)) ;;

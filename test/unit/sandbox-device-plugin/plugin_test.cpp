@@ -11,6 +11,8 @@
 #include "test/fake/fake_kernel.h"
 #include "test/kubelet/stand_in.h"
 #include "test/unit/sandbox-device-plugin/dead_socket.h"
+#include "test/vgpu/board.h"
+#include "test/vgpu/virtual_gpu.h"
 
 using namespace gpuhost;
 using namespace gpuhost::sandbox_device_plugin;
@@ -254,4 +256,20 @@ TEST_CASE("stopping ends the list, removes the socket and keeps the CDI file") {
   CHECK(bench.kubelet->WaitFor(kGenerous, [](const kubelet::Resources& resources) {
     return !resources.at(kPgpu).connected;
   }));
+}
+
+TEST_CASE("a device is reset before it is given away, where that is wanted") {
+  Bench bench;
+  vgpu::VirtualGpu gpu(*vgpu::FindBoard("h100-pcie"), bench.clock, std::chrono::milliseconds(1));
+  bench.kernel.Add({.bdf = "0000:03:00.0", .iommu_group = 3, .driver = "vfio-pci", .gpu = &gpu});
+  bench.options.reset_after_release = true;
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
+  plugin.Reconcile();
+  REQUIRE(bench.Lists({kGpu2, {"3", true, {}}, kGpu10}));
+  REQUIRE(bench.kubelet->Allocate(kPgpu, {"3"}).ok());
+  CHECK(bench.kernel.writes() == Strings{"/sys/bus/pci/devices/0000:03:00.0/reset := 1"});
+  bench.kernel.FailWrite("/reset", absl::UnavailableError("no answer"));
+  const absl::Status refused = bench.kubelet->Allocate(kPgpu, {"3"}).status();
+  CHECK(absl::IsUnavailable(refused));
+  CHECK(Text(refused).find("nvidia.com/pgpu: reset before the next user: ") == 0);
 }

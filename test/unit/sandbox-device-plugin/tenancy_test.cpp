@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/scan.h"
 #include "test/fake/fake_clock.h"
 #include "test/fake/fake_kernel.h"
@@ -125,4 +126,57 @@ TEST_CASE("a unit whose mode cc-manager changes is not touched") {
   CHECK(bench.Why(false, false) == Reason::kOpen);  // its last user is not forgotten
   CHECK(bench.Why(false, true) == Reason::kNone);
   CHECK(bench.Resets() == 1);
+}
+
+TEST_CASE("a unit that is given away before its release was seen is reset first") {
+  Bench bench(true);
+  CHECK(bench.tenancy.Prepare(bench.unit).ok());
+  CHECK(bench.Resets() == 1);  // it may have had a user before we started
+  CHECK(bench.tenancy.Prepare(bench.unit).ok());
+  CHECK(bench.Resets() == 2);
+  bench.Why(true);
+  bench.Why(false);
+  CHECK(bench.Why(false, true) == Reason::kNone);
+  CHECK(bench.Resets() == 3);
+  CHECK(bench.tenancy.Prepare(bench.unit).ok());
+  CHECK(bench.Resets() == 3);  // it was at its release
+  CHECK(bench.tenancy.Prepare(bench.unit).ok());
+  CHECK(bench.Resets() == 4);
+}
+
+TEST_CASE("what is open or cannot be reset is not given away") {
+  Bench bench(true);
+  bench.Open();
+  const absl::Status open = bench.tenancy.Prepare(bench.unit);
+  CHECK(absl::IsFailedPrecondition(open));
+  CHECK(Text(open).find("0000:01:00.0 is to be reset before its next user and is open still: "
+                        "qemu-system-x86 (pid 42)") == 0);
+  CHECK(bench.Resets() == 0);
+  bench.Close();
+  bench.kernel.FailWrite("/reset", absl::UnavailableError("no"));
+  CHECK(absl::IsUnavailable(bench.tenancy.Prepare(bench.unit)));
+  bench.root.Remove("/sys/bus/pci/devices/" + kBdf);
+  CHECK_FALSE(bench.tenancy.Prepare(bench.unit).ok());
+}
+
+TEST_CASE("a unit that somebody used without the kubelet is reset again") {
+  Bench bench(true);
+  bench.Why(true);
+  bench.Why(false);
+  bench.Why(false, true);
+  REQUIRE(bench.Resets() == 1);
+  bench.Open();
+  bench.clock.SleepFor(Tenancy::kPatrol);
+  CHECK(bench.Why(false) == Reason::kOpen);
+  bench.Close();
+  CHECK(bench.Why(false, true) == Reason::kNone);
+  CHECK(bench.tenancy.Prepare(bench.unit).ok());
+  CHECK(bench.Resets() == 2);
+}
+
+TEST_CASE("without being told to nothing is reset") {
+  Bench bench(false);
+  bench.Open();
+  CHECK(bench.tenancy.Prepare(bench.unit).ok());
+  CHECK(bench.Resets() == 0);
 }
