@@ -28,6 +28,7 @@ guest() {
   eventually "and are well" each_is ActiveState "active active active active"
 
   resets_after_release
+  answers_http
   changes_containerd
 
   status=0
@@ -78,19 +79,31 @@ said() { journalctl --unit "gpuhost-$1" | grep -Eq "$2"; }
 
 results() { jq -r '.checks[] | .id + "=" + .result' | xargs; }
 
-# The one thing the plugin may not do by default, for few want it.
+# drop_in DAEMON LINE...
+drop_in() {
+  local directory=/etc/systemd/system/gpuhost-$1.service.d
+  mkdir -p "$directory"
+  printf '%s\n' '[Service]' "${@:2}" >"$directory/wish.conf"
+  systemctl daemon-reload
+  systemctl restart "gpuhost-$1"
+}
+
 resets_after_release() {
   expect "the plugin cannot write to GPUs" no "$(plugin_can_reset)"
   echo 'SANDBOX_DEVICE_PLUGIN_OPTIONS=--reset-after-release' >/etc/gpuhost/sandbox-device-plugin.env
-  mkdir -p /etc/systemd/system/gpuhost-sandbox-device-plugin.service.d
-  printf '[Service]\nProtectKernelTunables=no\n' >/etc/systemd/system/gpuhost-sandbox-device-plugin.service.d/reset.conf
-  systemctl daemon-reload
-  systemctl restart gpuhost-sandbox-device-plugin
+  drop_in sandbox-device-plugin ProtectKernelTunables=no
   expect "where that is wanted it can" yes "$(plugin_can_reset)"
   expect_text "and knows" 'reset-after-release' "$(tr '\0' ' ' <"/proc/$(plugin_pid)/cmdline")"
 }
 plugin_pid() { pgrep -xf '/usr/local/bin/sandbox-device-plugin.*'; }
 plugin_can_reset() { nsenter --target "$(plugin_pid)" --mount --root test -w "/sys/bus/pci/devices/$(bdf 0)/reset" && echo yes || echo no; }
+
+answers_http() {
+  echo 'http-address = "127.0.0.1:9401"' >>/etc/gpuhost/cc-manager.toml
+  drop_in cc-manager RestrictAddressFamilies=AF_INET IPAddressAllow=localhost
+  eventually "cc-manager answers those who watch it" watched
+}
+watched() { (exec 3<>/dev/tcp/127.0.0.1/9401 && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && grep -q '^HTTP/1.. 200' <&3) 2>/dev/null; }
 
 # A handler for a Kata that is installed already: containerd is restarted for it and asked.
 changes_containerd() {
