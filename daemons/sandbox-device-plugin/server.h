@@ -17,9 +17,9 @@
 namespace gpuhost::sandbox_device_plugin {
 
 struct Serving {
-  std::string resource;                   // "nvidia.com/pgpu"
-  std::string socket;                     // the path to listen on
-  FindDevice find;                        // called on many threads
+  std::string resource;  // "nvidia.com/pgpu"
+  std::string socket;    // the path to listen on
+  FindDevice find;       // called on many threads
   // Makes a unit ready for who gets it, and may take seconds; called on many threads.
   std::function<absl::Status(const Unit&)> prepare = [](const Unit&) { return absl::OkStatus(); };
   std::function<void()> changed = [] {};  // something that the loop should look at; many threads
@@ -30,8 +30,8 @@ struct Serving {
 };
 
 // v1beta1.DevicePlugin for one resource on a Unix socket. Requests are answered on threads of gRPC,
-// from memory and sysfs alone (but for what `prepare` does), for the kubelet waits for them without a
-// deadline and admits no pod meanwhile.
+// from memory and sysfs alone (but for what `prepare` does), for the kubelet waits for them without
+// a deadline and admits no pod meanwhile.
 class Server {
  public:
   // Serves at once. kUnavailable when nothing can listen on the socket.
