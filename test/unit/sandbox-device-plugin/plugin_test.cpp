@@ -265,7 +265,7 @@ TEST_CASE("a device is reset before it is given away, where that is wanted") {
   bench.options.reset_after_release = true;
   Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
   plugin.Reconcile();
-  REQUIRE(bench.Lists({kGpu2, {"3", true, {}}, kGpu10}));
+  REQUIRE(bench.Lists({kGpu2, {"3", true, {0}}, kGpu10}));
   REQUIRE(bench.kubelet->Allocate(kPgpu, {"3"}).ok());
   CHECK(bench.kernel.writes() == Strings{"/sys/bus/pci/devices/0000:03:00.0/reset := 1"});
   bench.kernel.FailWrite("/reset", absl::UnavailableError("no answer"));
