@@ -24,11 +24,19 @@ std::string WordsAfter(const Verb& verb) {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
+// A command that prints the flags of the program that a verb's words are passed on to.
+std::string AskForFlags(const std::string& program, const std::string& path) {
+  return fmt::format("{}{} --help 2>/dev/null | grep -oE -e '--[a-z][a-z-]*' | sort -u", program,
+                     path);
+}
+
 // The part that bash and zsh share: sets $words_after for the verbs in $verbs.
 std::string Cases(const Verb& program) {
   std::string text = "  case \"$verbs\" in\n";
   Walk(program, "", [&](const std::string& path, const Verb& verb) {
-    text += fmt::format("    \"{}\") words_after=\"{}\" ;;\n", path, WordsAfter(verb));
+    text += fmt::format(
+        "    \"{}\") words_after=\"{}\" ;;\n", path,
+        verb.passes_on ? fmt::format("$({})", AskForFlags(program.name, path)) : WordsAfter(verb));
   });
   return text + "    *) words_after= ;;\n  esac\n";
 }
@@ -85,6 +93,9 @@ std::string Fish(const Verb& program) {
     const std::string head = fmt::format("complete -c {} -n '{}'", program.name, when);
     for (const Verb& next : verb.verbs) {
       text += fmt::format("{} -a {} -d {}\n", head, next.name, Quoted(next.help));
+    }
+    if (verb.passes_on) {
+      text += fmt::format("{} -a \"({})\"\n", head, AskForFlags(program.name, path));
     }
     for (const std::string& word : verb.words) text += fmt::format("{} -a {}\n", head, word);
     for (const Flag& flag : verb.flags) {

@@ -36,7 +36,8 @@ Flag ToFlag(const CLI::Option& option) {
 }
 
 Verb ToVerb(const CLI::App& app) {
-  Verb verb{.name = app.get_name(), .help = app.get_description()};
+  Verb verb{
+      .name = app.get_name(), .help = app.get_description(), .passes_on = app.get_prefix_command()};
   for (const CLI::Option* option : app.get_options()) {
     (option->get_positional() ? verb.arguments : verb.flags).push_back(ToFlag(*option));
   }
@@ -122,7 +123,7 @@ void AddVfio(CLI::App& app, Options& options) {
   vfio->require_subcommand(1);
   const auto add = [&](const char* name, const char* help, std::vector<std::string> first) {
     CLI::App* command = vfio->add_subcommand(name, help);
-    command->prefix_command();  // what follows is for vfio-manage
+    command->prefix_command()->set_help_flag();  // what follows is for vfio-manage
     command->callback([&options, command, first = std::move(first)] {
       options.command = Command::kDelegate;
       options.program = "vfio-manage";

@@ -19,9 +19,11 @@ struct Verb {
   std::vector<Flag> arguments;     // names without dashes
   std::vector<std::string> words;  // what its first argument may be, where that is known
   std::vector<Verb> verbs;
+  bool passes_on = false;  // all that follows is for another program, --help included
 };
 
-// A script for "bash", "zsh" or "fish" that completes verbs, flags and known words.
+// A script for "bash", "zsh" or "fish" that completes verbs, flags and known words; flags of other
+// programs are those in their --help.
 std::string Completion(const Verb& program, const std::string& shell);
 
 // The manual page, section 8, in the macros of man(7).

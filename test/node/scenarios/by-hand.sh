@@ -35,6 +35,9 @@ guest() {
   COMP_WORDS=(gpuhostctl cc set d) COMP_CWORD=3
   _gpuhostctl
   expect "words are completed" devtools "${COMPREPLY[*]}"
+  COMP_WORDS=(gpuhostctl vfio bind --al) COMP_CWORD=3
+  _gpuhostctl
+  expect "and those of vfio-manage" "--all --allow" "${COMPREPLY[*]}"
 }
 
 bound() { ls -d /sys/bus/pci/drivers/vfio-pci/0000:* 2>/dev/null | wc -l; }

@@ -60,6 +60,7 @@ install_units() {
 start_systemd() {
   local unit
   mount -t cgroup2 cgroup /sys/fs/cgroup
+  tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id # this may be a container that has none
   mkdir -p /run/systemd/system
   for unit in $(find /{lib,etc}/systemd/system/{sysinit,sockets,timers}.target.wants ! -name '*journald*' -type l); do
     ln -sf /dev/null "/run/systemd/system/${unit##*/}"

@@ -21,19 +21,27 @@ Verb Program() {
                      .help = "modes",
                      .verbs = {{.name = "get", .help = "read", .flags = {json}},
                                {.name = "set", .help = "write", .words = {"off", "devtools"}}}},
-                    {.name = "vfio", .help = "drivers", .verbs = {{.name = "set"}}}}};
+                    {.name = "vfio",
+                     .help = "drivers",
+                     .verbs = {{.name = "set"}, {.name = "bind", .passes_on = true}}}}};
 }
 
-// What `shell` prints for `script`, which can read the completion from the file $F.
+// What `shell` prints for `script`, which can read the completion from the file $F; the program
+// that it is for knows what `vfio bind` is passed on to.
 std::string Run(const std::string& shell, const std::string& script) {
   fake::TempRoot root;
+  root.File("/bin/gpuhostctl", R"(#!/bin/sh
+[ "$*" = "vfio bind --help" ] && echo "  -a,--all  All of them
+  --deny TEXT Needs: --all  Never these"
+)");
+  std::filesystem::permissions(root.Of("/bin/gpuhostctl"), std::filesystem::perms::owner_all);
   root.File("/_gpuhostctl", Completion(Program(), shell));
   const auto output =
       OutputOf(std::chrono::seconds(30),
                {.path = "/bin/" + shell,
                 .arguments = {"-c", script},
-                .environment = {"PATH=/usr/bin:/bin", "HOME=" + root.path(), "D=" + root.path(),
-                                "F=" + root.Of("/_gpuhostctl").string()}});
+                .environment = {"PATH=" + root.path() + "/bin:/usr/bin:/bin", "HOME=" + root.path(),
+                                "D=" + root.path(), "F=" + root.Of("/_gpuhostctl").string()}});
   INFO(shell << ": " << Text(output.status()));
   REQUIRE(output.ok());
   return *output;
@@ -64,6 +72,7 @@ TEST_CASE("bash completes verbs, flags and known words") {
   CHECK(Bash("gpuhostctl cc set d", 3) == "devtools\n");
   CHECK(Bash("gpuhostctl status --", 2) == "--json\n");
   CHECK(Bash("gpuhostctl nonsense ''", 2) == "\n");
+  CHECK(Bash("gpuhostctl vfio bind --", 3) == "--all --deny\n");
 }
 
 TEST_CASE("zsh completes them, read by the user's own file or found in its function path") {
@@ -73,6 +82,7 @@ TEST_CASE("zsh completes them, read by the user's own file or found in its funct
     CHECK(Zsh(how, "gpuhostctl cc ''", 2) == "get set\n");
     CHECK(Zsh(how, "gpuhostctl cc set ''", 3) == "off devtools\n");
     CHECK(Zsh(how, "gpuhostctl status ''", 2) == "--json\n");
+    CHECK(Zsh(how, "gpuhostctl vfio bind ''", 3) == "--all --deny\n");
   }
 }
 
@@ -81,5 +91,6 @@ TEST_CASE("fish completes them with what they are for") {
   CHECK(Fish("gpuhostctl cc ") == "get\tread\nset\twrite\n");
   CHECK(Fish("gpuhostctl cc set ") == "devtools\noff\n");
   CHECK(Fish("gpuhostctl vfio set ") == "");
+  CHECK(Fish("gpuhostctl vfio bind --a") == "--all\n");
   CHECK(Fish("gpuhostctl cc get --") == "--json\tfor programs' eyes\n");
 }
