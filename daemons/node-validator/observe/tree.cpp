@@ -21,6 +21,7 @@
 namespace gpuhost::node_validator {
 namespace {
 
+constexpr int kTries = 1000;  // of openat2(2); each takes microseconds
 constexpr std::string_view kStub = "gpuhost-stub 1\n";
 constexpr auto kKinds = std::to_array<std::string_view>(
     {"file", "directory", "character device", "block device", "socket", "FIFO"});
@@ -81,8 +82,12 @@ absl::StatusOr<UniqueFd> Tree::Open(std::string_view path, int flags) const {
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.resolve = RESOLVE_IN_ROOT;
   const std::string relative = "." + std::string(path);
-  UniqueFd fd(
-      static_cast<int>(::syscall(SYS_openat2, root_.get(), relative.c_str(), &how, sizeof how)));
+  UniqueFd fd;
+  // EAGAIN: there is ".." in a link, and something was renamed meanwhile, anywhere on the machine.
+  for (int tries = 0; tries < kTries && !fd && (tries == 0 || errno == EAGAIN); ++tries) {
+    fd.Reset(
+        static_cast<int>(::syscall(SYS_openat2, root_.get(), relative.c_str(), &how, sizeof how)));
+  }
   if (!fd && (errno == ENOSYS || errno == EPERM)) return fs_.Open(path, flags);
   if (!fd) return ErrnoStatus(errno, fmt::format("open {}", path));
   return fd;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "daemons/node-validator/observe/kubelet.h"
 #include "daemons/node-validator/observe/processes.h"
@@ -39,6 +40,24 @@ TEST_CASE("a tree is read without waiting, without end, and without leaving its 
   // The same for who uses the file system below it.
   CHECK(absl::IsFailedPrecondition(fs.Read("/etc/fifo").status()));
   CHECK(absl::IsFailedPrecondition(fs.ReadAt("/etc/fifo", 0, 1).status()));
+}
+
+TEST_CASE("a tree is read while others rename their files") {
+  fake::TempRoot root;
+  root.File("/sys/devices/41/resource", "x\n");
+  root.Link("/sys/bus/pci/devices/41", "../../../devices/41");
+  root.File("/a", "");
+  std::jthread others([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      std::filesystem::rename(root.Of("/a"), root.Of("/b"));
+      std::filesystem::rename(root.Of("/b"), root.Of("/a"));
+    }
+  });
+  const HostFs fs(root.path());
+  const Tree tree(fs);
+  for (int i = 0; i < 20'000; ++i) {
+    REQUIRE(tree.Read("/sys/bus/pci/devices/41/resource").ok());
+  }
 }
 
 TEST_CASE("a captured tree has what no unpacked archive can hold") {
