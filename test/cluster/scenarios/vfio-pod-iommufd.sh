@@ -22,7 +22,8 @@ pod_beside_machine() {
   opened=$(static_pod_output | sed -n 's|.*opened ||p')
   expect_text "it sees one character device and nothing else" '^\./devices/vfio[01]$' "$opened"
   own=$(readlink -f "/sys/class/vfio-dev/${opened##*/}/device" | xargs basename)
-  expect "which is in use" 1 "$(gpuhostctl status | grep -c "^$own.*in use by sleep")"
+  own_in_use() { gpuhostctl status | grep -q "^$own.*in use by sleep"; }
+  eventually "which is in use" own_in_use
   other=$(bdf 0)
   [ "$other" != "$own" ] || other=$(bdf 1)
 

@@ -13,7 +13,8 @@ pod_takes_gpu() {
   static_pod "cd /dev/vfio; exec 3<>\$(ls | grep -v vfio) && echo opened \$(ls); sleep 1000"
   eventually "the pod has opened its GPU" static_pod_says opened
   expect_text "it sees one group and the container node" 'opened [0-9]+ vfio$' "$(static_pod_output)"
-  expect "it shows as in use" 1 "$(gpuhostctl status | grep -c 'in use by sleep')"
+  in_use_are() { [ "$(gpuhostctl status | grep -c 'in use by sleep')" = "$1" ]; }
+  eventually "it shows as in use" in_use_are 1
   fails 3 cc-manager --standalone --once --mode on
   expect_text "cc-manager says who has it" "in use by pod default/static-$CLUSTER_NODE" "$output"
   expect_text "and which process" 'in use by sleep \(pid [0-9]+\)' "$output"

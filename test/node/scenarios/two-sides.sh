@@ -21,13 +21,12 @@ change() {
   expect "exit status of the change to $mode" "$wanted" "$status"
 }
 hold() {
-  echo -n >/run/held
-  chmod 666 /run/held "$group"
-  setpriv --reuid=65534 --clear-groups \
-    bash -c "exec 9<>$group; echo yes >/run/held; exec sleep 1000" >/dev/null 2>&1 7>&- &
+  chmod 666 "$group"
+  setpriv --reuid=65534 --clear-groups bash -c "exec 9<>$group; exec sleep 1000" >/dev/null 2>&1 7>&- &
   user=$!
-  eventually "another user has it open" test -s /run/held
+  eventually "another user has it open" sleeps
 }
+sleeps() { [ "$(cat "/proc/$user/comm")" = sleep ]; }
 leave() { echo 1 >"/sys/bus/pci/devices/$gone/remove"; }
 guest() {
   vfio-manage bind --all
