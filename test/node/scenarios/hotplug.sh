@@ -3,14 +3,13 @@
 # back is bound again without a restart.
 node='--gpus 2 --boot-ms 300'
 both_bound() { [ "$(drivers)" = "vfio-pci vfio-pci" ]; }
-both_on() { [ "$(modes)" = "on on" ]; }
 guest() {
   vfio-manager run --all &
   vfio=$!
   eventually "both are bound" both_bound
   cc-manager --standalone --mode on &
   cc=$!
-  eventually "both are on" both_on
+  eventually "both are on" modes_are "on on"
   second=$(bdf 1)
   echo 1 >"/sys/bus/pci/devices/$second/remove"
   expect "one is left" vfio-pci "$(drivers)"

@@ -75,7 +75,6 @@ journalctl() { command journalctl --no-pager --quiet "$@"; }
 show() { systemctl show --property "$2" --value "gpuhost-$1"; }
 each() { for daemon in $daemons; do show "$daemon" "$1"; done | xargs; }
 each_is() { [ "$(each "$1")" = "$2" ]; }
-modes_are() { [ "$(modes)" = "$1" ]; }
 said() { journalctl --unit "gpuhost-$1" | grep -Eq "$2"; }
 
 results() { jq -r '.checks[] | .id + "=" + .result' | xargs; }

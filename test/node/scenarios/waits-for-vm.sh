@@ -40,5 +40,4 @@ manage() {
   cc=$!
 }
 wish() { echo "mode = \"$1\"" >/etc/gpuhost/cc-manager.toml; }
-modes_are() { [ "$(modes)" = "$1" ]; }
 document_says() { grep -qF "$1" /run/nvidia/gpuhost/cc-manager.json; }
