@@ -29,7 +29,7 @@ bool WorksForSomebody(HostFs& fs, const pci::Device& device) {
 void LookForUsers(HostFs& fs, std::span<cc::Observation> seen) {
   std::vector<pci::Device> devices;
   for (const cc::Observation& one : seen) devices.push_back(one.device);
-  const auto holders = vfio::FindHolders(fs, devices);
+  const auto holders = vfio::FindHolders(fs, devices).by_device;
   for (cc::Observation& one : seen) {
     const auto holder = holders.find(one.device.bdf);
     one.in_use_by = holder != holders.end()            ? vfio::ToString(holder->second)

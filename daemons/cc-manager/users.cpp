@@ -35,7 +35,8 @@ Users FindUsers(std::span<const DeviceView> devices,
   }
   if (plugin) {
     for (const service::DeviceStatus& device : plugin->devices) {
-      for (const std::string& user : device.users) names.insert(PodOf(user));
+      for (const std::string& user : device.users.value_or(std::vector<std::string>()))
+        names.insert(PodOf(user));
     }
   }
   if (!names.empty()) users.text = fmt::format("in use by {}", fmt::join(names, ", "));

@@ -15,12 +15,15 @@ namespace {
 
 constexpr std::string_view kPlugin = "sandbox-device-plugin";
 
+std::string UsersOf(const service::DeviceStatus& device) {
+  if (!device.users) return "unknown";
+  return device.users->empty() ? "-" : fmt::format("{}", fmt::join(*device.users, ", "));
+}
+
 std::string Table(const service::StatusDocument& document, bool running) {
   std::vector<std::vector<std::string>> lines{{"BDF", "UNIT", "STATE", "USERS"}};
   for (const auto& device : document.devices) {
-    lines.push_back(
-        {device.bdf, device.unit, device.state,
-         device.users.empty() ? "-" : fmt::format("{}", fmt::join(device.users, ", "))});
+    lines.push_back({device.bdf, device.unit, device.state, UsersOf(device)});
   }
   std::string text = Columns(lines);
   for (const auto& device : document.devices) {
@@ -35,10 +38,11 @@ std::string Json(const service::StatusDocument& document, bool running) {
   using nlohmann::ordered_json;
   ordered_json devices = ordered_json::array();
   for (const auto& device : document.devices) {
+    const ordered_json users = device.users ? ordered_json(*device.users) : ordered_json();
     devices.push_back({{"bdf", device.bdf},
                        {"unit", device.unit},
                        {"state", device.state},
-                       {"users", device.users},
+                       {"users", users},
                        {"error", device.error}});
   }
   const ordered_json json{

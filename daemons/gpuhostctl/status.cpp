@@ -72,7 +72,7 @@ absl::StatusOr<std::vector<Row>> CollectStatus(const gpu::Host& host, bool ask_f
   });
   if (devices.empty()) return absl::NotFoundError("no NVIDIA GPU on this machine");
 
-  const auto holders = vfio::FindHolders(host.fs, devices);
+  const auto holders = vfio::FindHolders(host.fs, devices).by_device;
   const auto known_pending = KnownPending(host.fs);
   std::vector<Row> rows;
   for (const pci::Device& device : devices) {

@@ -2,20 +2,23 @@
 #include "daemons/sandbox-device-plugin/report.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::sandbox_device_plugin {
 namespace {
 
-std::vector<std::string> UsersOf(const ReportInput& input, const std::string& resource,
-                                 const std::string& id) {
+using Users = std::optional<std::vector<std::string>>;
+
+Users UsersOf(const ReportInput& input, const std::string& resource, const std::string& id) {
   if (input.assignments.ok()) {
     const auto found = input.assignments->find({resource, id});
     if (found != input.assignments->end()) return found->second;
   }
-  if (input.just_allocated.contains({resource, id})) return {"a pod that is being admitted"};
-  return {};
+  if (input.just_allocated.contains({resource, id})) return {{"a pod that is being admitted"}};
+  return input.assignments.ok() ? Users(std::in_place) : std::nullopt;
 }
 
 }  // namespace

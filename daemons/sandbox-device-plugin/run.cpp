@@ -62,7 +62,7 @@ bool WaitForChange(Clock& clock, int stop, Changes& changes, const Wakeup& wakeu
         left);
     if (readable[0]) return false;
     if (readable[1]) service::WaitReadable({stop}, kSettle);
-    if (readable == std::vector<bool>(readable.size(), false)) return true;
+    if (readable.none()) return true;
     // In both directories are other files too, among them what this program writes.
     const bool device = changes.devices.Drain(), socket = changes.sockets.Drain(".sock");
     const bool document = changes.documents.Drain("cc-manager.json");

@@ -25,7 +25,7 @@ std::map<std::string, Problem> Tenancy::Examine(const std::vector<Tenant>& tenan
   // All processes are walked over once at most, and only when it matters.
   std::optional<std::map<pci::Bdf, std::vector<vfio::Holder>>> found;
   const Holders holders = [&](const Unit& unit) -> std::string {
-    if (!found) found = vfio::FindHolders(fs_, devices);
+    if (!found) found = vfio::FindHolders(fs_, devices).by_device;
     for (const pci::Bdf& bdf : unit.bdfs) {
       const auto by = found->find(bdf);
       if (by != found->end()) return vfio::ToString(by->second);
@@ -99,7 +99,8 @@ absl::Status Tenancy::Prepare(const Unit& unit) {
   for (const pci::Bdf& bdf : unit.bdfs) {
     GPUHOST_ASSIGN(devices.emplace_back(), pci::ReadDevice(fs_, bdf));
   }
-  for (const auto& [bdf, holders] : vfio::FindHolders(fs_, devices)) {
+  const vfio::Holders found = vfio::FindHolders(fs_, devices);
+  for (const auto& [bdf, holders] : found.by_device) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  "{} is to be reset before its next user and is open still: {}", bdf,
                  vfio::ToString(holders));

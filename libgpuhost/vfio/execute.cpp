@@ -53,7 +53,7 @@ absl::Status LookAgain(const HostFs& fs, const Unit& unit) {
     return Error(absl::StatusCode::kAborted, "{}: driver '{}' has it now; nothing changed",
                  device.bdf, now.value_or("none"));
   }
-  const auto holders = FindHolders(fs, unit.functions);
+  const auto holders = FindHolders(fs, unit.functions).by_device;
   if (holders.empty()) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition, "in use by {}; end that first",
                ToString(holders.begin()->second));

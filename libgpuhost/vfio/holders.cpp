@@ -96,10 +96,9 @@ std::multimap<std::string, pci::Bdf> NodesOf(const HostFs& fs,
 
 }  // namespace
 
-std::map<pci::Bdf, std::vector<Holder>> FindHolders(const HostFs& fs,
-                                                    std::span<const pci::Device> devices) {
+Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices) {
   const auto nodes = NodesOf(fs, devices);
-  std::map<pci::Bdf, std::vector<Holder>> holders;
+  Holders holders;
   for (const std::string& name : fs.List("/proc").value_or(std::vector<std::string>())) {
     const auto pid = ParseDecimal(name, INT32_MAX);
     if (!pid) continue;
@@ -113,7 +112,7 @@ std::map<pci::Bdf, std::vector<Holder>> FindHolders(const HostFs& fs,
         std::tie(first, last) = nodes.equal_range(fs.CharacterDevice(path).value_or(""));
       }
       for (auto node = first; node != last; ++node) {
-        std::vector<Holder>& list = holders[node->second];
+        std::vector<Holder>& list = holders.by_device[node->second];
         const bool known = !list.empty() && list.back().pid == static_cast<int>(*pid);
         if (known) continue;
         list.push_back({static_cast<int>(*pid),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <map>
 #include <span>
 #include <string>
@@ -17,13 +19,20 @@ struct Holder {
   std::string pod;      // uid of its Kubernetes pod, as its cgroup's path has it; empty: none
 };
 
+// What one look at all processes found.
+struct Holders {
+  std::map<pci::Bdf, std::vector<Holder>> by_device;  // devices without a holder are not in it
+  // OK: whoever is not in `by_device` has no user. Otherwise why some processes could not be looked
+  // at and what to do: a device that is not in the map may be in use, and must not be moved or
+  // reset.
+  absl::Status complete;
+};
+
 // The processes that have a device open: its VFIO group or character device, /dev/nvidia<minor>
 // when the nvidia driver holds it, and what another driver made of it (/dev/dri, /dev/snd). One
 // walk over /proc/*/fd for all devices; reading other users' processes needs CAP_SYS_PTRACE, and
-// processes of other PID namespaces are only seen from the host's. Devices without holders are not
-// in the map.
-std::map<pci::Bdf, std::vector<Holder>> FindHolders(const HostFs& fs,
-                                                    std::span<const pci::Device> devices);
+// processes of other PID namespaces are only seen from the host's.
+Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices);
 
 // "qemu-system-x86 (pid 4711, pod 8d1c...), cat (pid 12)"; empty for none.
 std::string ToString(std::span<const Holder> holders);

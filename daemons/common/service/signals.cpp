@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include "libgpuhost/base/status.h"
 
@@ -46,7 +47,7 @@ void ReloadSignal::Drain() {
   }
 }
 
-std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit) {
+Readable WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit) {
   std::vector<pollfd> waiting;
   for (const int fd : fds) waiting.push_back({.fd = fd, .events = POLLIN, .revents = 0});
   int milliseconds = -1;
@@ -56,8 +57,10 @@ std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Dur
   }
   while (::poll(waiting.data(), waiting.size(), milliseconds) < 0 && errno == EINTR) {
   }
-  std::vector<bool> readable;
-  for (const pollfd& one : waiting) readable.push_back(one.revents != 0);
+  Readable readable;
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    if (waiting[i].revents != 0) readable.Set(i);
+  }
   return readable;
 }
 

@@ -3,9 +3,10 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
-#include <vector>
 
 #include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/unique_fd.h"
@@ -38,8 +39,18 @@ class ReloadSignal {
   UniqueFd fd_;
 };
 
-// Waits until one of `fds` is readable or `limit` has passed (no limit: for ever). Tells for each
-// of them whether it is readable.
-std::vector<bool> WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit);
+// Which of the descriptors that were waited for are readable, by their place in the list.
+class Readable {
+ public:
+  bool operator[](size_t place) const { return (bits_ >> place & 1) != 0; }
+  bool none() const { return bits_ == 0; }
+  void Set(size_t place) { bits_ |= uint64_t{1} << place; }
+
+ private:
+  uint64_t bits_ = 0;
+};
+
+// Waits until one of `fds`, 64 at most, is readable or `limit` has passed (no limit: for ever).
+Readable WaitReadable(std::initializer_list<int> fds, std::optional<Duration> limit);
 
 }  // namespace gpuhost::service

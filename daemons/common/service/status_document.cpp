@@ -37,11 +37,13 @@ DeviceStatus ToDevice(const ordered_json& json) {
                       .pending = TextOf(json, "pending"),
                       .error = TextOf(json, "error"),
                       .withdraw = json.contains("withdraw") && json["withdraw"] == true,
+                      .unusable = TextOf(json, "unusable"),
                       .unit = TextOf(json, "unit")};
   const auto users = json.find("users");
   if (users == json.end() || !users->is_array()) return device;
+  device.users.emplace();
   for (const ordered_json& user : *users) {
-    if (user.is_string()) device.users.push_back(user.get<std::string>());
+    if (user.is_string()) device.users->push_back(user.get<std::string>());
   }
   return device;
 }
@@ -59,7 +61,8 @@ absl::Status Publish(HostFs& fs, StatusDocument document) {
                       {"pending", device.pending},
                       {"error", device.error}};
     if (device.withdraw) json["withdraw"] = true;
-    if (!device.users.empty()) json["users"] = device.users;
+    if (!device.unusable.empty()) json["unusable"] = device.unusable;
+    if (device.users) json["users"] = *device.users;
     if (!device.unit.empty()) json["unit"] = device.unit;
     devices.push_back(std::move(json));
   }

@@ -8,6 +8,7 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,13 @@ struct DeviceStatus {
   std::string pending;    // cc-manager: mode that the next reset brings; "" unknown
   std::string error;      // empty: all well; else cause and remedy
   bool withdraw = false;  // cc-manager: nobody may be given this device now
-  std::vector<std::string> users;  // plugin: "namespace/pod/container" it is allocated to
-  std::string unit;                // plugin: "nvidia.com/pgpu=7", as the kubelet and CDI name it
+  // cc-manager: why nobody may be given this device, in every phase and also when cc-manager has
+  // died since: it is armed, or failed, or its mode is not known. "" it may be used.
+  std::string unusable;
+  // plugin: "namespace/pod/container" it is allocated to; nullopt: unknown, the kubelet has not
+  // told
+  std::optional<std::vector<std::string>> users;
+  std::string unit;  // plugin: "nvidia.com/pgpu=7", as the kubelet and CDI name it
 
   bool operator==(const DeviceStatus&) const = default;
 };

@@ -82,7 +82,7 @@ TEST_CASE("gpuhostctl devices tells what the plugin offers, and who has it") {
                                    .reason = "users are not known: no answer"};
   document.devices = {{.bdf = "0000:01:00.0",
                        .state = "offered",
-                       .users = {"default/a/main", "default/b/main"},
+                       .users = {{"default/a/main", "default/b/main"}},
                        .unit = "nvidia.com/pgpu=7"},
                       {.bdf = "0000:02:00.0",
                        .state = "withheld",
@@ -92,7 +92,7 @@ TEST_CASE("gpuhostctl devices tells what the plugin offers, and who has it") {
   CHECK(*gpuhostctl::RenderDevices(fs) ==
         "BDF           UNIT                STATE     USERS\n"
         "0000:01:00.0  nvidia.com/pgpu=7   offered   default/a/main, default/b/main\n"
-        "0000:02:00.0  nvidia.com/pgpu=10  withheld  -\n"
+        "0000:02:00.0  nvidia.com/pgpu=10  withheld  unknown\n"
         "0000:02:00.0: mode change in progress\n"
         "users are not known: no answer\n"
         "sandbox-device-plugin does not run now\n");

@@ -130,7 +130,7 @@ TEST_CASE("users are told with the transition, and again when they go") {
   bench.pods->Set({});
   bench.plugin.Reconcile();
   CHECK(bench.Answer().generation == busy.generation + 1);
-  CHECK(bench.Answer().devices[0].users.empty());
+  CHECK(bench.Answer().devices[0].users == Strings{});
   CHECK(bench.Answer().transition == "t");
 }
 
@@ -211,11 +211,11 @@ TEST_CASE("a device that was given away a moment ago has a user before its pod i
   REQUIRE(bench.kubelet->Allocate(kPgpu, {"2"}).ok());
   bench.Withdraw("t", {kFirst, kSecond});
   bench.plugin.Reconcile();
-  CHECK(bench.Answer().devices[0].users.empty());
+  CHECK(bench.Answer().devices[0].users == Strings{});
   CHECK(bench.Answer().devices[1].users == Strings{"a pod that is being admitted"});
   bench.clock.SleepFor(std::chrono::seconds(10));
   bench.plugin.Reconcile();
-  CHECK(bench.Answer().devices[1].users.empty());
+  CHECK(bench.Answer().devices[1].users == Strings{});
 }
 
 TEST_CASE("whoever was told as its user and has gone is waited for no longer") {
@@ -229,7 +229,7 @@ TEST_CASE("whoever was told as its user and has gone is waited for no longer") {
   bench.pods->Set({});
   bench.Withdraw("t", {kFirst, kSecond});
   bench.plugin.Reconcile();
-  CHECK(bench.Answer().devices[1].users.empty());
+  CHECK(bench.Answer().devices[1].users == Strings{});
 
   bench.Settle();
   bench.plugin.Reconcile();

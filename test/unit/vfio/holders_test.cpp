@@ -28,7 +28,7 @@ TEST_CASE("who has a VFIO node or an nvidia node open is found") {
   root.Directory("/proc/self");
 
   const auto devices = *pci::ScanNvidia(kernel);
-  const auto holders = vfio::FindHolders(kernel, devices);
+  const auto holders = vfio::FindHolders(kernel, devices).by_device;
   REQUIRE(holders.size() == 3);
   CHECK(vfio::ToString(holders.at(devices[0].bdf)) == "qemu-system-x86 (pid 100)");
   CHECK(vfio::ToString(holders.at(devices[1].bdf)) == "python3 (pid 200)");
@@ -45,7 +45,7 @@ TEST_CASE("a node is known by its number, under whatever path a container has it
   root.File("/proc/100/comm", "qemu\n");
   root.Link("/proc/100/fd/3", "/dev/null");
   root.Link("/proc/100/fd/4", "/dev/zero");
-  const auto holders = vfio::FindHolders(kernel, *pci::ScanNvidia(kernel));
+  const auto holders = vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device;
   REQUIRE(holders.size() == 1);
   CHECK(holders.begin()->first.ToString() == "0000:01:00.0");
 }
@@ -56,7 +56,7 @@ TEST_CASE("group 1 is not group 11") {
   kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "vfio-pci"});
   root.File("/proc/100/comm", "qemu\n");
   root.Link("/proc/100/fd/3", "/dev/vfio/11");
-  CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).empty());
+  CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device.empty());
 }
 
 TEST_CASE("what an ordinary driver made of a device is looked for, too") {
@@ -71,7 +71,7 @@ TEST_CASE("what an ordinary driver made of a device is looked for, too") {
   root.File("/proc/200/comm", "pulseaudio\n");
   root.Link("/proc/200/fd/3", "/dev/zero");
   const auto devices = *pci::ScanNvidia(kernel);
-  const auto holders = vfio::FindHolders(kernel, devices);
+  const auto holders = vfio::FindHolders(kernel, devices).by_device;
   REQUIRE(holders.size() == 2);
   CHECK(holders.at(devices[0].bdf)[0].command == "Xorg");
   CHECK(holders.at(devices[1].bdf)[0].command == "pulseaudio");
@@ -85,7 +85,8 @@ TEST_CASE("a holder's pod is read from its cgroup, of either driver") {
   root.Link("/proc/100/fd/3", "/dev/vfio/1");
   const auto text = [&](const std::string& cgroup) {
     root.File("/proc/100/cgroup", cgroup + "\n");
-    return vfio::ToString(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).begin()->second);
+    return vfio::ToString(
+        vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device.begin()->second);
   };
   const std::string with_pod = "qemu (pid 100, pod 8d1c0b5e-1111-2222-3333-444455556666)";
   CHECK(text("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-"
