@@ -3,6 +3,7 @@
 // Whom we believe: the server by its certificate, an answer by what it is about.
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "daemons/common/kube/client.h"
 #include "daemons/common/kube/curl_client.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/base/unique_fd.h"
 #include "test/apiserver/certificate.h"
 #include "test/apiserver/scripted_api_server.h"
 #include "test/fake/temp_root.h"
@@ -21,25 +23,58 @@ namespace {
 
 constexpr const char* kSystemAuthorities = "/etc/ssl/certs";
 
-// Whether a request to the endpoint is answered where `directory` holds the system's authorities.
-absl::StatusCode AnswerWith(const std::string& directory, const kube::Endpoint& endpoint) {
-  const pid_t child = ::fork();
-  if (child == 0) {
+// A client in a process of its own, where `directory` holds the system's authorities. Made before
+// there are threads, for a process that is forked from among threads may find locks held for ever.
+class ClientElsewhere {
+ public:
+  explicit ClientElsewhere(const std::string& directory) {
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    ours_ = UniqueFd(ends[0]);
+    UniqueFd theirs(ends[1]);
+    child_ = ::fork();
+    REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      ours_.Reset();
+      Serve(theirs.get(), directory);
+    }
+  }
+  ~ClientElsewhere() {
+    ours_.Reset();
+    ::waitpid(child_, nullptr, 0);
+  }
+
+  absl::StatusCode Ask(const kube::Endpoint& endpoint) {
+    const std::string request = endpoint.server + "\n" + endpoint.ca_pem;
+    REQUIRE(::send(ours_.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0);
+    int code = -1;
+    INFO("the test needs the right to mount in a namespace of its own: run it as root");
+    REQUIRE(::recv(ours_.get(), &code, sizeof code, 0) == sizeof code);
+    return static_cast<absl::StatusCode>(code);
+  }
+
+ private:
+  [[noreturn]] static void Serve(int socket, const std::string& directory) {
     const bool placed =
         ::unshare(CLONE_NEWNS) == 0 &&
         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
         ::mount(directory.c_str(), kSystemAuthorities, nullptr, MS_BIND, nullptr) == 0;
-    if (!placed) ::_exit(255);
+    if (!placed) ::_exit(1);
     kube::CurlClient http;
-    ::_exit(static_cast<int>(http.Send(endpoint, {.path = "/version"}).status().code()));
+    char buffer[8192];
+    for (ssize_t got; (got = ::recv(socket, buffer, sizeof buffer, 0)) > 0;) {
+      const std::string text(buffer, static_cast<size_t>(got));
+      const size_t end = text.find('\n');
+      const kube::Endpoint endpoint{.server = text.substr(0, end), .ca_pem = text.substr(end + 1)};
+      const auto code = static_cast<int>(http.Send(endpoint, {.path = "/version"}).status().code());
+      if (::send(socket, &code, sizeof code, MSG_NOSIGNAL) < 0) break;
+    }
+    ::_exit(0);
   }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  REQUIRE(WIFEXITED(status));
-  INFO("the test needs the right to mount in a namespace of its own: run it as root");
-  REQUIRE(WEXITSTATUS(status) != 255);
-  return static_cast<absl::StatusCode>(WEXITSTATUS(status));
-}
+
+  UniqueFd ours_;
+  pid_t child_ = -1;
+};
 
 // Says the same to everybody.
 class Says : public kube::HttpClient {
@@ -72,20 +107,21 @@ kube::Client ClientOf(kube::HttpClient& http) {
 // libcurl 7.88.1 of Debian has a directory of authorities compiled in, and trusts it besides those
 // that it is given.
 TEST_CASE("the authority that was given is the only one trusted") {
+  fake::TempRoot with, without;
+  ClientElsewhere trusting(with.path()), wary(without.path());
   apiserver::ScriptedApiServer server;
   const apiserver::Certificate another("another");
-  fake::TempRoot with, without;
   for (fake::TempRoot* store : {&with, &without}) {
     store->File("/ca-certificates.crt", another.pem);
   }
   with.File("/" + apiserver::Certificate().NameInDirectory(), server.admin().ca_pem);
   kube::Endpoint endpoint = server.admin();
-  CHECK(AnswerWith(without.path(), endpoint) == absl::StatusCode::kOk);
+  CHECK(wary.Ask(endpoint) == absl::StatusCode::kOk);
   endpoint.ca_pem = "";
-  CHECK(AnswerWith(without.path(), endpoint) == absl::StatusCode::kFailedPrecondition);
-  CHECK(AnswerWith(with.path(), endpoint) == absl::StatusCode::kOk);
+  CHECK(wary.Ask(endpoint) == absl::StatusCode::kFailedPrecondition);
+  CHECK(trusting.Ask(endpoint) == absl::StatusCode::kOk);
   endpoint.ca_pem = another.pem;
-  CHECK(AnswerWith(with.path(), endpoint) == absl::StatusCode::kFailedPrecondition);
+  CHECK(trusting.Ask(endpoint) == absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_CASE("an answer about another node decides nothing") {
