@@ -1,63 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/cc-manager/confine.h"
 
-#include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <span>
-#include <string_view>
+#include <iterator>
 
+#include "daemons/cc-manager/landlock.h"
+#include "daemons/cc-manager/system_calls.h"
+#include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/log.h"
-#include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::cc_manager {
 namespace {
 
-// Rights of the first version of Landlock, which every later kernel knows; reading stays free.
-constexpr uint64_t kFileRights = LANDLOCK_ACCESS_FS_WRITE_FILE;
-constexpr uint64_t kRights = kFileRights | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                             LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
-                             LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-                             LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-                             LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
-
-// glibc has no wrappers. Source: Documentation/userspace-api/landlock.rst.
-int CreateRuleset(const landlock_ruleset_attr& attributes) {
-  return static_cast<int>(
-      ::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0));
-}
-
-absl::Status AllowWrites(int ruleset, const std::string& path, uint64_t rights) {
-  const UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, fmt::format("open {}", path));
-  const landlock_path_beneath_attr rule{.allowed_access = rights, .parent_fd = fd.get()};
-  if (::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0) {
-    return absl::OkStatus();
-  }
-  return ErrnoStatus(errno, fmt::format("allow writes below {}", path));
-}
-
-absl::Status RestrictFiles(std::span<const std::string> directories) {
-  const UniqueFd ruleset(CreateRuleset({.handled_access_fs = kRights}));
-  // EPERM is no answer of the kernel but of a system call filter.
-  if (!ruleset && (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
-    service::Log(service::Level::kDebug, "no Landlock here; files are not confined");
-    return absl::OkStatus();
-  }
-  if (!ruleset) return ErrnoStatus(errno, "make a Landlock ruleset");
-  GPUHOST_TRY(AllowWrites(ruleset.get(), "/dev/null", kFileRights));
-  for (const std::string& directory : directories) {
-    GPUHOST_TRY(AllowWrites(ruleset.get(), directory, kRights));
-  }
-  if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) == 0) return absl::OkStatus();
-  return ErrnoStatus(errno, "enforce a Landlock ruleset");
-}
+// What libcurl and the resolver of glibc read.
+constexpr const char* kSystemReads[] = {"/usr",
+                                        "/lib",
+                                        "/lib64",
+                                        "/etc",
+                                        "/run/systemd/resolve",
+                                        "/run/NetworkManager",
+                                        "/run/resolvconf",
+                                        "/dev/urandom",
+                                        "/proc/sys"};
 
 // Those of `kept` that the process has stay; all others are gone, also for programs that it starts.
 absl::Status KeepCapabilities(std::initializer_list<unsigned> kept) {
@@ -86,17 +57,54 @@ absl::Status DropPrivileges(std::initializer_list<unsigned> kept) {
   return KeepCapabilities(kept);
 }
 
+// Another user takes all capabilities with it. The parent's death must still be ours: prctl(2),
+// PR_SET_PDEATHSIG.
+absl::Status BecomeUser(uid_t user) {
+  int signal = 0;
+  const pid_t parent = ::getppid();
+  ::prctl(PR_GET_PDEATHSIG, &signal);
+  const auto group = static_cast<gid_t>(user);
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(group, group, group) != 0 ||
+      ::setresuid(user, user, user) != 0) {
+    return ErrnoStatus(errno, fmt::format("become user {}", user));
+  }
+  ::prctl(PR_SET_PDEATHSIG, signal);
+  if (signal != 0 && ::getppid() != parent) ::_exit(service::kFailed);
+  return absl::OkStatus();
+}
+
+// Warns where a kernel has no Landlock.
+absl::Status Restrict(const FileRights& rights) {
+  const absl::Status status = RestrictFiles(rights);
+  if (!absl::IsUnimplemented(status)) return status;
+  service::Log(service::Level::kWarning, "files are not confined, going on", {{"error", status}});
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::Status ConfineApiSide(HostFs& fs, const std::string& readiness) {
-  std::vector<std::string> directories;
-  for (const std::string& directory : {std::string(service::kStatusDirectory), readiness}) {
-    if (directory.empty()) continue;
-    GPUHOST_TRY(fs.MakeDirectories(directory));
-    directories.push_back(fs.Resolve(directory));
+absl::Status ConfineApiSide(const ApiSide& side) {
+  if (side.user && ::geteuid() == 0) {
+    const absl::Status changed = BecomeUser(*side.user);
+    if (absl::IsPermissionDenied(changed)) {
+      service::Log(service::Level::kWarning,
+                   "the side that talks to the API server stays root; give CAP_SETUID, CAP_SETGID "
+                   "and CAP_KILL",
+                   {{"error", changed}});
+    } else {
+      GPUHOST_TRY(changed);
+    }
   }
   GPUHOST_TRY(DropPrivileges({}));
-  return RestrictFiles(directories);
+  FileRights rights{.read = side.reads, .read_all = side.runs_plugin};
+  rights.read.insert(rights.read.end(), std::begin(kSystemReads), std::end(kSystemReads));
+  GPUHOST_TRY(Restrict(rights));
+  return ForbidSystemCalls();
+}
+
+absl::Status ConfineFilesSide(const std::vector<std::string>& directories) {
+  GPUHOST_TRY(DropPrivileges({}));
+  return Restrict({.write = directories, .read_all = true});
 }
 
 absl::Status ConfineHardwareSide() {

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "daemons/cc-manager/confine.h"
+#include "daemons/cc-manager/delegated_files.h"
 #include "daemons/cc-manager/options.h"
 #include "daemons/cc-manager/our_node.h"
 #include "daemons/common/kube/endpoint_source.h"
@@ -13,17 +15,28 @@ namespace gpuhost::cc_manager {
 
 // The way to our node in Kubernetes.
 struct Cluster {
-  Cluster(kube::Access access, const std::string& name, const std::string& name_space)
-      : source(own, std::move(access)), node(http, source, name, name_space) {}
+  Cluster(std::unique_ptr<const HostFs> credentials, kube::Access access, const std::string& name,
+          const std::string& name_space)
+      : own(std::move(credentials)),
+        source(*own, std::move(access)),
+        node(http, source, name, name_space) {}
 
-  HostFs own;
+  std::unique_ptr<const HostFs> own;
   kube::EndpointSource source;
   kube::CurlClient http;
   OurNode node;
 };
 
-// As the options say; nullptr without Kubernetes. kInvalidArgument when they want it and there is
-// no way to its API server. Asks nobody yet.
-absl::StatusOr<std::unique_ptr<Cluster>> Connect(const Options& options);
+// As the options say, with credentials that are read by `own`; nullptr without Kubernetes.
+// kInvalidArgument when they want it and there is no way to its API server. Asks nobody yet.
+absl::StatusOr<std::unique_ptr<Cluster>> Connect(const Options& options,
+                                                 std::unique_ptr<const HostFs> own);
+
+// What the side that talks to the API server needs, told while it may still read everything.
+struct ApiSideNeeds {
+  DelegatedFiles files;
+  ApiSide confinement;
+};
+absl::StatusOr<ApiSideNeeds> NeedsOf(const Options& options);
 
 }  // namespace gpuhost::cc_manager

@@ -18,21 +18,25 @@
 namespace gpuhost::cc_manager {
 namespace {
 
-std::string Directory(const std::string& file) { return file.substr(0, file.rfind('/')); }
-
 constexpr Duration kLastAnswers = std::chrono::seconds(12);  // of the hardware side, after SIGTERM
 
 // One after the other: what this side works with; then it gives up its rights; then it begins.
 absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
-  HostFs fs(options.root);
+  GPUHOST_ASSIGN(const ApiSideNeeds needs, NeedsOf(options));
+  GPUHOST_ASSIGN(const auto files, FilesProcess::Fork(options.root, needs.files));
+  DelegatedFs fs(options.root, DelegatedFs::Of::kNode, files);
+  const DelegatedFs own("/", DelegatedFs::Of::kOwn, files);
   SystemClock clock;
   GPUHOST_ASSIGN(const auto wakeup,
                  FdWakeup::Open(fs.Resolve(std::string(service::kStatusDirectory))));
   hardware.HearStop(wakeup->stop_fd(), kLastAnswers);
   wakeup->Watch(hardware);
   GPUHOST_ASSIGN(const auto instance, service::Instance::Claim(fs, "cc-manager"));
-  GPUHOST_ASSIGN(const auto cluster, Connect(options));
-  GPUHOST_TRY(ConfineApiSide(fs, Directory(options.settings.readiness_file)));
+  GPUHOST_ASSIGN(const auto cluster, Connect(options, std::make_unique<DelegatedFs>(
+                                                          "/", DelegatedFs::Of::kOwn, files)));
+  OurNode* node = cluster ? &cluster->node : nullptr;
+  Wish wish(fs, own, options, node);
+  GPUHOST_TRY(ConfineApiSide(needs.confinement));
 
   service::Metrics metrics;
   std::atomic<bool> ready = false;
@@ -43,8 +47,6 @@ absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
                    service::HttpEndpoint::Listen(options.http_address,
                                                  {metrics, healthy, [&] { return ready.load(); }}));
   }
-  OurNode* node = cluster ? &cluster->node : nullptr;
-  Wish wish(fs, options, node);
   Reporter reporter(fs, node, metrics, options.settings);
   Manager manager({fs, clock, hardware, node, *wakeup, reporter, [&wish] { return wish.Mode(); }},
                   options.settings);

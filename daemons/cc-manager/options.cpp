@@ -7,6 +7,7 @@
 #include "daemons/cc-manager/config.h"
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/version.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::cc_manager {
@@ -79,6 +80,19 @@ void AddCommon(CLI::App& app, Options& options, Words& words) {
   auto* dry_run =
       app.add_flag("--dry-run", options.dry_run, "Print what would be done and change nothing");
   app.add_flag("--json", options.json, "Print that as JSON")->needs(dry_run);
+  app.add_option_function<std::string>(
+         "--api-user",
+         [&options](const std::string& text) {
+           const auto user = ParseDecimal(text, 4294967294);
+           if (text != "same" && !user) {
+             throw CLI::ValidationError("--api-user", "give a user's number, or same");
+           }
+           options.api_user = user ? std::optional(static_cast<uid_t>(*user)) : std::nullopt;
+         },
+         fmt::format("Number of the user as whom the side that talks to the API server runs, or "
+                     "same: who starts cc-manager (default {})",
+                     kApiUser))
+      ->type_name("USER");
   app.add_option("--root", options.root, "Directory below which /sys, /proc and /run are");
   app.add_flag("-v,--verbose,--debug", options.verbose, "Log every step");
 }

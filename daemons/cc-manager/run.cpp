@@ -52,10 +52,12 @@ int ExitCodeOf(const Manager::Result& result, const Manager& manager) {
 
 absl::StatusOr<int> PrintPlan(Options& options) {
   HostFs fs(options.root);
+  const HostFs own;
   SystemClock clock;
   gpu::Bar0Source registers(fs);
-  GPUHOST_ASSIGN(const auto cluster, Connect(options));
-  GPUHOST_ASSIGN(const cc::Mode mode, Wish(fs, options, cluster ? &cluster->node : nullptr).Mode());
+  GPUHOST_ASSIGN(const auto cluster, Connect(options, std::make_unique<HostFs>()));
+  GPUHOST_ASSIGN(const cc::Mode mode,
+                 Wish(fs, own, options, cluster ? &cluster->node : nullptr).Mode());
   const auto plan =
       PlanChange({fs, clock, registers}, mode, options.settings.policy == WorkloadPolicy::kForce);
   if (plan.ok()) {

@@ -33,8 +33,8 @@ void TakePolicy(WorkloadPolicy wanted, WorkloadPolicy& policy) {
 
 }  // namespace
 
-Wish::Wish(const HostFs& fs, Options& options, OurNode* node)
-    : options_(options), node_(node), fallback_(Fallback(fs, options)) {}
+Wish::Wish(const HostFs& host, const HostFs& own, Options& options, OurNode* node)
+    : own_(own), options_(options), node_(node), fallback_(Fallback(host, options)) {}
 
 absl::StatusOr<cc::Mode> Wish::Mode() {
   if (node_ == nullptr) return fallback_;
@@ -44,7 +44,7 @@ absl::StatusOr<cc::Mode> Wish::Mode() {
 
 void Wish::Reload() {
   if (options_.config_path.empty()) return;  // with Kubernetes
-  const auto config = ReadConfig(HostFs(), options_.config_path);
+  const auto config = ReadConfig(own_, options_.config_path);
   if (!config.ok()) {
     Log(Level::kError, "configuration not taken, going on with the former one",
         {{"error", config.status()}});

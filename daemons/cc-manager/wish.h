@@ -15,8 +15,9 @@ namespace gpuhost::cc_manager {
 // configuration does.
 class Wish {
  public:
+  // Of the node `host` is looked at now, and not again; the configuration file is read by `own`.
   // `node`: nullptr without Kubernetes. `options.settings` change with the configuration.
-  Wish(const HostFs& fs, Options& options, OurNode* node);
+  Wish(const HostFs& host, const HostFs& own, Options& options, OurNode* node);
 
   // kInvalidArgument: what is wanted is no mode. Other errors: it cannot be learned now.
   absl::StatusOr<cc::Mode> Mode();
@@ -26,6 +27,7 @@ class Wish {
   void Reload();
 
  private:
+  const HostFs& own_;
   Options& options_;
   OurNode* node_;
   absl::StatusOr<cc::Mode> fallback_;

@@ -48,7 +48,7 @@ class HostFs {
                                                     std::string_view text) const;
   bool Exists(std::string_view path) const;
   // open(2) with O_CLOEXEC. Never creates.
-  absl::StatusOr<UniqueFd> Open(std::string_view path, int flags) const;
+  virtual absl::StatusOr<UniqueFd> Open(std::string_view path, int flags) const;
 
   // Writes a kernel attribute: one write(2) of the whole text to a file that must exist.
   // The errno of the driver comes back: kFailedPrecondition for EBUSY, kNotFound for ENODEV, ...

@@ -16,6 +16,7 @@ ONLY_IN = {
     "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp", "daemons/kata-manager/config.cpp",
                         "daemons/node-validator/observe/parse_yaml.cpp"],
     "httplib.h": ["test/apiserver/http_server.cpp", "test/registry/scripted_registry.cpp"],
+    "seccomp.h": ["daemons/cc-manager/system_calls.cpp"],
     "event2/bufferevent.h": ["daemons/common/service/http_endpoint.cpp"],
     "toml++/toml.h": ["daemons/cc-manager/config.cpp", "daemons/kata-manager/toml.cpp",
                       "daemons/node-validator/observe/parse_toml.cpp"],

@@ -48,7 +48,7 @@ int Run(cc::Mode mode) {
       [](int socket) { cc_manager::RunHardwareSide("/", {}, socket); });
   HostFs fs;
   const absl::Status confined =
-      hardware.ok() ? cc_manager::ConfineApiSide(fs, "") : hardware.status();
+      hardware.ok() ? cc_manager::ConfineApiSide({}) : hardware.status();
   Say(fmt::format("confined: {}", confined.ok() ? "done" : Text(confined)));
   if (!confined.ok()) return 1;
   TryToWrite(fs);

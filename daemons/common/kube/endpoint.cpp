@@ -63,6 +63,15 @@ absl::StatusOr<Endpoint> LoadServiceAccount(const HostFs& own, const std::string
   return endpoint;
 }
 
+absl::StatusOr<CredentialNeeds> NeedsOf(const HostFs& own, const Access& access) {
+  if (!access.kubeconfig.empty()) return NeedsOfKubeconfig(own, access.kubeconfig);
+  CredentialNeeds needs;
+  for (const char* name : {"ca.crt", "token", "namespace"}) {
+    needs.files.push_back(fmt::format("{}/{}", kServiceAccount, name));
+  }
+  return needs;
+}
+
 absl::StatusOr<std::string> OwnNamespace(const HostFs& own, const Access& access) {
   return access.kubeconfig.empty() ? own.ReadAttribute(fmt::format("{}/namespace", kServiceAccount))
                                    : KubeconfigNamespace(own, access.kubeconfig);

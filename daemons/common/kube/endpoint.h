@@ -59,6 +59,16 @@ absl::StatusOr<Endpoint> LoadEndpoint(const HostFs& own, const Access& access);
 absl::StatusOr<Endpoint> LoadServiceAccount(const HostFs& own, const std::string& host,
                                             const std::string& port);
 
+// What is read for LoadEndpoint, and what is run for it.
+struct CredentialNeeds {
+  std::vector<std::string> files;  // whole paths
+  bool runs_plugin = false;        // an exec plugin, which reads and runs what it wants
+};
+// As the files are now: a kubeconfig that names other files later needs more. Errors of
+// LoadEndpoint.
+absl::StatusOr<CredentialNeeds> NeedsOf(const HostFs& own, const Access& access);
+absl::StatusOr<CredentialNeeds> NeedsOfKubeconfig(const HostFs& own, const std::string& path);
+
 // The namespace that this process is in: that of the pod, or of the kubeconfig's context, which is
 // "default" where it says nothing. Errors as above.
 absl::StatusOr<std::string> OwnNamespace(const HostFs& own, const Access& access);

@@ -57,7 +57,7 @@ class File {
     }
     const std::string path = Text(node, key);
     if (path.empty()) return std::string();
-    return ReadFilled(fs_, path.starts_with('/') ? path : Directory() + path);
+    return ReadFilled(fs_, WholeFile(path));
   }
 
   absl::Status AddCluster(const YAML::Node& cluster, Endpoint& endpoint) const {
@@ -99,8 +99,7 @@ class File {
     }
     endpoint.token = Text(user, "token");
     if (const std::string file = Text(user, "tokenFile"); !file.empty()) {
-      GPUHOST_ASSIGN(endpoint.token,
-                     ReadFilled(fs_, file.starts_with('/') ? file : Directory() + file));
+      GPUHOST_ASSIGN(endpoint.token, ReadFilled(fs_, WholeFile(file)));
     }
     const YAML::Node exec = Child(user, "exec");
     return exec.IsNull() ? absl::OkStatus() : AddExec(exec, endpoint);
@@ -146,6 +145,17 @@ class File {
     return absl::OkStatus();
   }
 
+  // The files that these two parts of a context name.
+  CredentialNeeds Needs(const YAML::Node& cluster, const YAML::Node& user) const {
+    CredentialNeeds needs{.files = {path_}, .runs_plugin = !Child(user, "exec").IsNull()};
+    for (const std::string& named :
+         {Text(cluster, "certificate-authority"), Text(user, "client-certificate"),
+          Text(user, "client-key"), Text(user, "tokenFile")}) {
+      if (!named.empty()) needs.files.push_back(WholeFile(named));
+    }
+    return needs;
+  }
+
   // Of a program that is named relative to this file, or just by its name.
   absl::StatusOr<std::string> WholePath(const std::string& command) const {
     if (command.find('/') != std::string::npos) return Directory() + command;
@@ -160,6 +170,9 @@ class File {
 
  private:
   std::string Directory() const { return path_.substr(0, path_.rfind('/') + 1); }
+  std::string WholeFile(const std::string& path) const {
+    return path.starts_with('/') ? path : Directory() + path;
+  }
 
   const HostFs& fs_;
   std::string path_;
@@ -185,11 +198,22 @@ absl::StatusOr<Opened> Open(const HostFs& own, const std::string& path) {
   return Opened{std::move(file), context};
 }
 
-absl::StatusOr<Endpoint> ToEndpoint(const Opened& opened) {
+struct Parts {
+  YAML::Node cluster, user;
+};
+
+absl::StatusOr<Parts> PartsOf(const Opened& opened) {
   const auto& [file, context] = opened;
   GPUHOST_ASSIGN(const YAML::Node cluster,
                  file.Find("clusters", "cluster", File::Text(context, "cluster")));
   GPUHOST_ASSIGN(const YAML::Node user, file.Find("users", "user", File::Text(context, "user")));
+  return Parts{cluster, user};
+}
+
+absl::StatusOr<Endpoint> ToEndpoint(const Opened& opened) {
+  const File& file = opened.file;
+  GPUHOST_ASSIGN(const auto parts, PartsOf(opened));
+  const auto& [cluster, user] = parts;
   Endpoint endpoint;
   GPUHOST_TRY(file.AddCluster(cluster, endpoint));
   GPUHOST_TRY(file.AddUser(user, endpoint));
@@ -207,6 +231,16 @@ absl::StatusOr<Endpoint> LoadKubeconfig(const HostFs& own, const std::string& pa
   try {
     GPUHOST_ASSIGN(const Opened opened, Open(own, path));
     return ToEndpoint(opened);
+  } catch (const YAML::Exception& error) {
+    return NotYaml(path, error);
+  }
+}
+
+absl::StatusOr<CredentialNeeds> NeedsOfKubeconfig(const HostFs& own, const std::string& path) {
+  try {
+    GPUHOST_ASSIGN(const Opened opened, Open(own, path));
+    GPUHOST_ASSIGN(const Parts parts, PartsOf(opened));
+    return opened.file.Needs(parts.cluster, parts.user);
   } catch (const YAML::Exception& error) {
     return NotYaml(path, error);
   }

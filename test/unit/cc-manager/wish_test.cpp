@@ -52,7 +52,7 @@ TEST_CASE("a host without confidential VMs is off unless its label says otherwis
   Files files;
   files.options.standalone = false;
   files.options.mode = Mode::kOn;
-  CHECK(*Wish(files.fs, files.options, nullptr).Mode() == Mode::kOff);
+  CHECK(*Wish(files.fs, files.fs, files.options, nullptr).Mode() == Mode::kOff);
   files.root.File("/sys/module/kvm_amd/parameters/sev_snp", "Y\n");
-  CHECK(*Wish(files.fs, files.options, nullptr).Mode() == Mode::kOn);
+  CHECK(*Wish(files.fs, files.fs, files.options, nullptr).Mode() == Mode::kOn);
 }

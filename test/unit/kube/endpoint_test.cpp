@@ -95,6 +95,27 @@ TEST_CASE("a kubeconfig gives its current context") {
   CHECK(endpoint->token == "from a file");
 }
 
+TEST_CASE("what is read and run for a credential is known beforehand") {
+  fake::TempRoot root;
+  const HostFs own(root.path());
+  const auto pod = kube::NeedsOf(own, {.service_host = "h"});
+  REQUIRE(pod.ok());
+  CHECK(pod->files == std::vector<std::string>{std::string(kAccount) + "ca.crt",
+                                               std::string(kAccount) + "token",
+                                               std::string(kAccount) + "namespace"});
+  root.File("/etc/gpuhost/kubeconfig",
+            Kubeconfig(kServer, "client-certificate: /pki/c.pem, client-key: k.pem, tokenFile: t"));
+  const auto file = kube::NeedsOf(own, {.kubeconfig = "/etc/gpuhost/kubeconfig"});
+  REQUIRE(file.ok());
+  CHECK(file->files == std::vector<std::string>{"/etc/gpuhost/kubeconfig", "/etc/gpuhost/ca.crt",
+                                                "/pki/c.pem", "/etc/gpuhost/k.pem",
+                                                "/etc/gpuhost/t"});
+  CHECK_FALSE(file->runs_plugin);
+  root.File("/etc/gpuhost/kubeconfig", Kubeconfig(kServer, "exec: {command: x}"));
+  CHECK(kube::NeedsOf(own, {.kubeconfig = "/etc/gpuhost/kubeconfig"})->runs_plugin);
+  CHECK_FALSE(kube::NeedsOf(own, {.kubeconfig = "/nowhere"}).ok());
+}
+
 TEST_CASE("the own namespace is that of the pod, or of the kubeconfig's context") {
   fake::TempRoot root;
   const HostFs own(root.path());
