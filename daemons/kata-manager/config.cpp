@@ -117,6 +117,23 @@ class File {
                     most / kUnits.at('h'));
     };
   }
+  // A number and its unit, as Kubernetes writes quantities: 512Mi, 64Gi.
+  Take Bytes(int64_t& bytes) const {
+    return [this, &bytes](const YAML::Node& node) {
+      constexpr uint64_t kMost = 1024;
+      const std::string word = node.IsScalar() ? node.Scalar() : "";
+      for (const auto& [unit, shift] : {std::pair{"Mi", 20}, std::pair{"Gi", 30}}) {
+        if (!word.ends_with(unit)) continue;
+        const uint64_t most = shift == 20 ? kMost << 10 : kMost;
+        const auto number = ParseDecimal(std::string_view(word).substr(0, word.size() - 2), most);
+        if (!number || *number == 0) continue;
+        bytes = static_cast<int64_t>(*number) << shift;
+        return absl::OkStatus();
+      }
+      return Refuse(node.Mark(), "a size like 512Mi or 64Gi is wanted here, of {}Gi at most",
+                    kMost);
+    };
+  }
   template <typename T>
   Take Word(T& value, const std::map<std::string, T>& words) const {
     return [this, &value, words](const YAML::Node& node) {
@@ -231,7 +248,9 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
                                                              {"verify", CdiMode::kVerify},
                                                              {"off", CdiMode::kOff}})}};
   const Keys registry = {{"ca", file.Text(config.registry_ca)},
-                         {"plainHttp", file.Texts(config.plain_http)}};
+                         {"plainHttp", file.Texts(config.plain_http)},
+                         {"tokenHosts", file.Texts(config.token_hosts)},
+                         {"largestArtifact", file.Bytes(config.largest_artifact)}};
   GPUHOST_TRY(file.Map(
       root, {{"artifactsDir", file.Text(config.artifacts_dir)},
              {"runtimeClasses",

@@ -68,6 +68,9 @@ struct Config {
   CdiMode cdi = CdiMode::kAuto;
   std::string registry_ca;              // path of PEM certificates; empty: those of the system
   std::vector<std::string> plain_http;  // registries without TLS, host[:port]
+  // Servers of tokens that may be given logins besides the registries themselves, host[:port].
+  std::vector<std::string> token_hosts;
+  int64_t largest_artifact = int64_t{64} << 30;  // bytes, as it comes and again unpacked
 
   bool operator==(const Config&) const = default;
 };

@@ -35,6 +35,7 @@ struct Ears {
   pci::Monitor devices;
   service::DirectoryWatch cdi, documents, runtime;
   std::vector<std::string> names;  // that matter to `runtime`
+  int fetched = -1;                // see Deps
 };
 
 absl::StatusOr<Ears> Listen() {
@@ -43,8 +44,13 @@ absl::StatusOr<Ears> Listen() {
   GPUHOST_ASSIGN(auto cdi, service::DirectoryWatch::Open());
   GPUHOST_ASSIGN(auto documents, service::DirectoryWatch::Open());
   GPUHOST_ASSIGN(auto runtime, service::DirectoryWatch::Open());
-  return Ears{std::move(reload),    std::move(devices), std::move(cdi),
-              std::move(documents), std::move(runtime), {}};
+  return Ears{std::move(reload),
+              std::move(devices),
+              std::move(cdi),
+              std::move(documents),
+              std::move(runtime),
+              {},
+              -1};
 }
 
 // Directories come and go; one that is not there is waited for by the clock.
@@ -76,7 +82,7 @@ Reason Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration 
     const Duration left = std::max(deadline - clock.Now(), Duration::zero());
     const auto readable =
         service::WaitReadable({stop.fd(), ears.reload.fd(), ears.devices.fd(), ears.cdi.fd(),
-                               ears.documents.fd(), ears.runtime.fd()},
+                               ears.documents.fd(), ears.runtime.fd(), ears.fetched},
                               left);
     if (readable[0]) return Reason::kStop;
     if (readable[1]) ears.reload.Drain();
@@ -85,6 +91,10 @@ Reason Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration 
     if (readable[3]) changed = ears.cdi.Drain(".yaml") || changed;
     if (readable[4]) changed = ears.documents.Drain("sandbox-device-plugin.json") || changed;
     if (readable[5]) changed = ears.runtime.DrainAny(ears.names) || changed;
+    if (readable[6]) {
+      uint64_t count = 0;
+      changed = ::read(ears.fetched, &count, sizeof count) > 0 || changed;
+    }
     if (!changed) continue;
     const bool settle = left > Duration::zero();
     if (settle && service::WaitReadable({stop.fd()}, kSettle)[0]) return Reason::kStop;
@@ -138,6 +148,7 @@ absl::Status WritePid(HostFs& fs, const std::string& path) {
 
 void Sweep(Deps& deps, const Options& options, const Config& config) {
   const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), NamesOf(config));
+  if (absl::IsUnavailable(removed.status())) return;  // somebody pulls; the next pass sweeps
   if (!removed.ok()) Log(Level::kWarning, "old artefacts stay", {{"error", removed.status()}});
   for (const std::string& path : removed.value_or(std::vector<std::string>())) {
     Log(Level::kInfo, "removed", {{"path", path}});
@@ -164,6 +175,7 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
   }
   if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();  // of one killed
+  ears->fetched = deps.fetched_fd;
   Reporter reporter(deps.fs);
   Duration retry = kFirstRetry;
   bool first = true;
@@ -177,7 +189,10 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     }
     Report report;
     if (config.ok()) {
-      if (*config != last) deps.drift.Forget();
+      if (*config != last) {
+        deps.drift.Forget();
+        deps.cancel_fetch();
+      }
       last = *config;
       FollowRuntime(deps.fs, *ears, RuntimeFiles(deps, options, *config));
       report = Pass(deps, options, *config);

@@ -37,7 +37,7 @@ absl::Status EstablishClass(Deps& deps, const std::string& artifacts_dir, const 
   const auto held = state.held.find(entry.name);
   if (held != state.held.end() && held->second == recipe.identity) return absl::OkStatus();
   const std::string directory = ClassDirectory(artifacts_dir, entry.name);
-  GPUHOST_TRY(Establish(deps.fs, directory, recipe, deps.distrust).status());
+  GPUHOST_TRY(Establish(deps.fs, directory, recipe, deps.distrust, deps.stopping).status());
   if (held == state.held.end()) return absl::OkStatus();
   state.held.erase(held);  // something else is wanted by now
   return WriteState(deps.fs, artifacts_dir, state);

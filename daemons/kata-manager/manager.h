@@ -7,6 +7,7 @@
 
 #include "daemons/kata-manager/cdi.h"
 #include "daemons/kata-manager/containerd/apply.h"
+#include "daemons/kata-manager/digest.h"
 #include "daemons/kata-manager/drift.h"
 #include "daemons/kata-manager/generation.h"
 #include "daemons/kata-manager/options.h"
@@ -26,6 +27,10 @@ struct Deps {
   Drift drift;                                 // what happens to our files between passes
   std::optional<containerd::Settled> settled;  // the same of the container runtime
   bool distrust = true;                        // read the artefacts that are there, once
+  Stopping stopping = {};                      // whether this process is to end
+  // Where `fetch` works beside the passes: readable when it is to be asked again; else -1.
+  int fetched_fd = -1;
+  std::function<void()> cancel_fetch = [] {};  // what is under way is not wanted any more
 };
 
 // How one thing that was to be done came out. OK: it is as wanted.

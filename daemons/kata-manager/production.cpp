@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cmath>
 #include <cstring>
 #include <ctime>
 
@@ -16,6 +17,7 @@ namespace gpuhost::kata_manager {
 namespace {
 
 constexpr Duration kProgress = std::chrono::seconds(5);
+constexpr Duration kWorthALine = std::chrono::seconds(2);   // of waiting
 constexpr Duration kAnswerLimit = std::chrono::seconds(5);  // of CRI
 
 // Whether somebody accepts connections there.
@@ -30,27 +32,57 @@ bool Answers(const std::string& socket) {
 
 }  // namespace
 
-Production::Production(const Options& options, int stop_fd)
+Production::Production(const Options& options, int stop_fd, Clock* clock)
     : options_(options),
       stop_fd_(stop_fd),
+      clock_(clock == nullptr ? system_clock_ : *clock),
       fs_(options.root),
       host_(options.host_root),
       services_(SystemdServices("unix:path=" + host_.Resolve("/run/systemd/private"), stop_fd)),
-      http_(stop_fd),
+      background_(MakeBackground()),
+      http_(background_ ? background_->cancel_fd() : stop_fd),
       secrets_(fs_, http_, options.kubeconfig, options.name_space),
-      fetcher_(
-          fs_,
-          {.http = http_,
-           .clock = clock_,
-           .stopping = [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; },
-           .progress =
-               [this](uint64_t arrived, uint64_t size) {
-                 if (clock_.Now() - told_ < kProgress && arrived < size) return;
-                 told_ = clock_.Now();
-                 service::Log(service::Level::kInfo, "pulling",
-                              {{"MiB", arrived >> 20}, {"of", size >> 20}});
-               }},
-          [this](const std::string& name) { return secrets_.Read(name); }) {}
+      fetcher_(fs_,
+               {.http = http_,
+                .clock = clock_,
+                .stopping = stopping(),
+                .waiting =
+                    [](Duration pause, const absl::Status& why) {
+                      if (pause < kWorthALine) return;
+                      service::Log(service::Level::kInfo, "the registry is asked again later",
+                                   {{"seconds", std::llround(Seconds(pause))}, {"reason", why}});
+                    },
+                .progress =
+                    [this](uint64_t arrived, uint64_t size) {
+                      if (clock_.Now() - told_ < kProgress && arrived < size) return;
+                      told_ = clock_.Now();
+                      service::Log(service::Level::kInfo, "pulling",
+                                   {{"MiB", arrived >> 20}, {"of", size >> 20}});
+                    }},
+               [this](const std::string& name) { return secrets_.Read(name); }) {}
+
+Production::~Production() {
+  if (background_) background_->Cancel();
+}
+
+std::unique_ptr<artifacts::BackgroundFetch> Production::MakeBackground() {
+  if (options_.verb != Verb::kRun) return nullptr;
+  return std::make_unique<artifacts::BackgroundFetch>(
+      [this](const RuntimeClass& entry, const Config& config) {
+        return fetcher_.FetchLocal(entry, config, ArtifactsDir(options_, config));
+      },
+      [this](const RuntimeClass& entry, const Config& config) {
+        return fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
+      });
+}
+
+// Of the whole process, or of the fetch that is under way.
+Stopping Production::stopping() const {
+  return [this] {
+    const int cancel = background_ ? background_->cancel_fd() : -1;
+    return !service::WaitReadable({stop_fd_, cancel}, Duration::zero()).none();
+  };
+}
 
 Deps Production::deps() {
   return {.fs = fs_,
@@ -67,9 +99,16 @@ Deps Production::deps() {
               },
           .fetch =
               [this](const RuntimeClass& entry, const Config& config) {
-                return fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
+                return background_ ? background_->Fetch(entry, config)
+                                   : fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
               },
-          .drift = Drift(clock_)};
+          .drift = Drift(clock_),
+          .stopping = stopping(),
+          .fetched_fd = background_ ? background_->done_fd() : -1,
+          .cancel_fetch =
+              [this] {
+                if (background_) background_->Cancel();
+              }};
 }
 
 }  // namespace gpuhost::kata_manager

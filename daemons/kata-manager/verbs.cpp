@@ -57,19 +57,30 @@ int Fail(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
 }
 
+absl::Status PullClass(Deps& deps, const Options& options, const Config& config,
+                       const RuntimeClass& entry) {
+  GPUHOST_ASSIGN(const Recipe recipe, deps.fetch(entry, config));
+  return Pin(deps.fs, ArtifactsDir(options, config), recipe.identity, recipe.blobs);
+}
+
 int Pull(Deps& deps, const Options& options, const Config& config) {
   Report report;
   for (const RuntimeClass& entry : config.classes) {
     if (!IsNamed(options, entry.name) || entry.artifacts.url.empty()) continue;
-    report.parts.push_back({"class " + entry.name, deps.fetch(entry, config).status()});
+    report.parts.push_back({"class " + entry.name, PullClass(deps, options, config, entry)});
   }
   return Tell(report);
 }
 
 absl::Status RollBackClass(Deps& deps, const std::string& artifacts_dir, const std::string& name) {
+  const std::string directory = ClassDirectory(artifacts_dir, name);
+  GPUHOST_TRY(Earlier(deps.fs, directory).status());
+  const auto current = Current(deps.fs, directory);
   GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
-  GPUHOST_ASSIGN(state.held[name], StepBack(deps.fs, ClassDirectory(artifacts_dir, name)));
-  return WriteState(deps.fs, artifacts_dir, state);
+  // Written first: a pass of `run` in between would put the class forward again.
+  state.held[name] = current ? current->identity : "";
+  GPUHOST_TRY(WriteState(deps.fs, artifacts_dir, state));
+  return StepBack(deps.fs, directory).status();
 }
 
 // Not to be done again by itself, and containerd is to run with what is there now.
@@ -191,7 +202,8 @@ std::vector<std::string> Verify(Deps& deps, const Options& options, const Config
   const std::string artifacts_dir = ArtifactsDir(options, config);
   for (const RuntimeClass& entry : config.classes) {
     const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
-    const absl::Status status = current ? VerifyGeneration(deps.fs, *current) : absl::OkStatus();
+    const absl::Status status =
+        current ? VerifyGeneration(deps.fs, *current, deps.stopping) : absl::OkStatus();
     if (!status.ok()) wrong.push_back(fmt::format("class {}: {}", entry.name, Text(status)));
   }
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
