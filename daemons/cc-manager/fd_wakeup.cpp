@@ -20,7 +20,7 @@ Woken FdWakeup::Wait(std::optional<Duration> limit) {
   // A directory that is not there yet has no documents; the next wait finds it.
   documents_.Watch(directory_).IgnoreError();
   busy_since_ = TimePoint::max();
-  service::Notify("WATCHDOG=1");
+  service::Notify({.watchdog = true});
   SystemClock clock;
   const TimePoint start = clock.Now();
   while (true) {

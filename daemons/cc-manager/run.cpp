@@ -97,7 +97,7 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
           wakeup.Wait(std::min(due ? std::max(*due - clock.Now(), Duration::zero()) : kLookAgain,
                                shown.ok() ? kLookAgain : kShowAgain));
       if (woken.stop) {
-        service::Notify("STOPPING=1");
+        service::Notify({.stopping = true});
         Log(Level::kInfo, "stopping; modes stay as they are");
         return service::kDone;
       }

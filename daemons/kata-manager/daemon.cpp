@@ -210,7 +210,8 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
       if (!pid.ok()) Log(Level::kWarning, "no pid file", {{"error", pid}});
     }
     ready = well || (ready && report.given_up.empty());
-    service::Notify(fmt::format("READY=1\nSTATUS={}", well ? "all as wanted" : report.Trouble()));
+    const std::string trouble = well ? "all as wanted" : report.Trouble();
+    service::Notify({.ready = true, .status = trouble});
     first = false;
     Duration limit = well ? kRescan : retry;
     if (report.runtime.turn > 0) {
@@ -221,7 +222,7 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     if (reason == Reason::kReload) deps.drift.Forget();
     retry = well ? kFirstRetry : std::min(2 * retry, kRescan);
   }
-  service::Notify("STOPPING=1");
+  service::Notify({.stopping = true});
   if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();
   Log(Level::kInfo, "stopping; everything stays as it is");
   return service::kDone;
