@@ -35,6 +35,7 @@ void BackgroundFetch::Cancel() {
   Raise(cancel_);
   thread_.join();
   Clear(cancel_);
+  Clear(done_);
   job_.reset();
   failed_.clear();
 }

@@ -106,7 +106,9 @@ TEST_CASE("a registry that is busy, and connections that break, do not end a pul
 
 TEST_CASE("nobody waits longer than five minutes for a registry, however long it wants") {
   World world;
-  const Fault busy{.kind = Kind::kStatus, .status = 503, .retry_after = GENERATE(3600, 2147483647)};
+  const Fault busy{.kind = Kind::kStatus,
+                   .status = 503,
+                   .retry_after = GENERATE(int64_t{3600}, int64_t{99'999'999'999})};
   world.server.Suffer("manifests/", std::vector<Fault>(5, busy));
   const TimePoint begin = world.clock.Now();
   CHECK(world.Pull() == service::kFailed);
@@ -136,7 +138,7 @@ TEST_CASE("what is pulled stays when garbage is collected") {
 TEST_CASE("run fetches beside its passes, and ends a fetch that nobody wants any more") {
   World world;
   world.options.verb = Verb::kRun;
-  const Config config = *ReadConfig(HostFs(world.root.path()), world.options.config_path);
+  const Config config = *ParseConfig("kata.yaml", world.root.Content("/kata.yaml"));
   // It would be asked again in a minute of a clock that nobody moves but the fetch itself.
   const Fault busy{.kind = Kind::kStatus, .status = 503, .retry_after = 60};
   world.server.Suffer("manifests/", {busy});

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/unit/kata-manager/tarball.h"
 
+#include <locale.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
 namespace gpuhost::test {
 
 void WriteTar(const std::string& path, const std::vector<TarEntry>& entries) {
+  // libarchive writes names in UTF-8 only where the locale knows it.
+  const locale_t utf8 = ::newlocale(LC_ALL_MASK, "C.UTF-8", locale_t{});
+  const locale_t before = ::uselocale(utf8);
   archive* writer = archive_write_new();
   archive_write_add_filter_gzip(writer);
   archive_write_set_format_pax_restricted(writer);
@@ -15,7 +20,7 @@ void WriteTar(const std::string& path, const std::vector<TarEntry>& entries) {
     archive_entry* entry = archive_entry_new();
     const auto bytes = static_cast<la_int64_t>(from.bytes.size());
     const auto size = std::max(bytes, static_cast<la_int64_t>(from.size));
-    archive_entry_update_pathname_utf8(entry, from.name.c_str());
+    archive_entry_set_pathname(entry, from.name.c_str());
     archive_entry_set_filetype(entry, from.type);
     archive_entry_set_perm(entry, from.mode);
     archive_entry_set_size(entry, size);
@@ -29,6 +34,8 @@ void WriteTar(const std::string& path, const std::vector<TarEntry>& entries) {
   }
   archive_write_close(writer);
   archive_write_free(writer);
+  ::uselocale(before);
+  ::freelocale(utf8);
 }
 
 }  // namespace gpuhost::test
