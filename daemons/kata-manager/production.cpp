@@ -18,6 +18,7 @@ namespace {
 
 constexpr Duration kProgress = std::chrono::seconds(5);
 constexpr Duration kWorthALine = std::chrono::seconds(2);   // of waiting
+constexpr uint64_t kWorthTelling = 1 << 20;                 // bytes of a blob
 constexpr Duration kAnswerLimit = std::chrono::seconds(5);  // of CRI
 
 // Whether somebody accepts connections there.
@@ -54,6 +55,7 @@ Production::Production(const Options& options, int stop_fd, Clock* clock)
                     },
                 .progress =
                     [this](uint64_t arrived, uint64_t size) {
+                      if (size < kWorthTelling) return;
                       if (clock_.Now() - told_ < kProgress && arrived < size) return;
                       told_ = clock_.Now();
                       service::Log(service::Level::kInfo, "pulling",
