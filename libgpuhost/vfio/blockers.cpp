@@ -62,13 +62,19 @@ void CheckStrangers(const Request& request, const Cluster& cluster,
 }
 
 // Who has any of the unit's devices, or their groups, open.
-void CheckUsers(const Snapshot& seen, const Cluster& cluster, std::vector<Blocker>& blockers) {
+void CheckUsers(const Snapshot& seen, const Request& request, const Cluster& cluster,
+                std::vector<Blocker>& blockers) {
+  bool used = false;
   for (const pci::Device& device : cluster.functions) {
-    const auto found = seen.holders.find(device.bdf);
-    if (found == seen.holders.end()) continue;
+    const auto found = seen.holders.by_device.find(device.bdf);
+    if (found == seen.holders.by_device.end()) continue;
+    used = true;
     Block(blockers, Obstacle::kInUse, device.bdf,
           fmt::format("in use by {}; end that first", ToString(found->second)));
   }
+  if (used || request.force || seen.holders.complete.ok()) return;
+  Block(blockers, Obstacle::kUsersUnknown, cluster.functions.back().bdf,
+        Text(seen.holders.complete) + "; --force moves devices nevertheless");
 }
 
 }  // namespace
@@ -80,7 +86,7 @@ std::vector<Blocker> FindBlockers(const Snapshot& seen, const Request& request,
     for (const pci::Device& device : cluster.functions) CheckVfioPossible(seen, device, blockers);
     CheckStrangers(request, cluster, blockers);
   }
-  if (Moves(steps)) CheckUsers(seen, cluster, blockers);
+  if (Moves(steps)) CheckUsers(seen, request, cluster, blockers);
   if (steps.empty()) return blockers;
   for (const pci::Device& device : cluster.functions) {
     if (const auto who = request.reserved.find(device.bdf); who != request.reserved.end()) {
@@ -110,6 +116,8 @@ std::string_view ToString(Obstacle obstacle) {
       return "group-not-viable";
     case Obstacle::kInUse:
       return "in-use";
+    case Obstacle::kUsersUnknown:
+      return "users-unknown";
     case Obstacle::kReserved:
       return "mode-change";
     case Obstacle::kNotOurs:

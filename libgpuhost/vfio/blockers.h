@@ -22,6 +22,7 @@ enum class Obstacle {
   kVfsEnabled,
   kGroupNotViable,
   kInUse,
+  kUsersUnknown,
   kReserved,
   kNotOurs,
 };

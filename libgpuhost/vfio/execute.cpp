@@ -43,7 +43,7 @@ absl::StatusOr<std::vector<FileLock>> LockAll(HostFs& fs, Clock& clock, const Un
 }
 
 // The machine may have changed between the plan and the locks.
-absl::Status LookAgain(const HostFs& fs, const Unit& unit) {
+absl::Status LookAgain(const HostFs& fs, const Unit& unit, bool force) {
   for (const pci::Device& device : unit.functions) {
     const auto now = fs.LinkName(device.SysfsPath("driver"));
     if (!fs.Exists(device.SysfsPath())) {
@@ -53,10 +53,13 @@ absl::Status LookAgain(const HostFs& fs, const Unit& unit) {
     return Error(absl::StatusCode::kAborted, "{}: driver '{}' has it now; nothing changed",
                  device.bdf, now.value_or("none"));
   }
-  const auto holders = FindHolders(fs, unit.functions).by_device;
-  if (holders.empty()) return absl::OkStatus();
-  return Error(absl::StatusCode::kFailedPrecondition, "in use by {}; end that first",
-               ToString(holders.begin()->second));
+  const Holders holders = FindHolders(fs, unit.functions);
+  if (!holders.by_device.empty()) {
+    return Error(absl::StatusCode::kFailedPrecondition, "in use by {}; end that first",
+                 ToString(holders.by_device.begin()->second));
+  }
+  if (force || holders.complete.ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(Text(holders.complete));
 }
 
 absl::Status Preflight(const HostFs& fs, const Unit& unit) {
@@ -191,7 +194,7 @@ absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& 
   if (unit.steps.empty()) return absl::OkStatus();
   GPUHOST_ASSIGN(const auto locks, LockAll(fs, clock, unit, conduct.lock_limit));
   GPUHOST_TRY(conduct.last_look());
-  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit));
+  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit, conduct.force));
   GPUHOST_TRY(Preflight(fs, unit));
   const auto earlier = ReadRecords(fs);
   GPUHOST_TRY(Remember(fs, unit));

@@ -25,7 +25,7 @@ absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
     if (!driver_of.contains(module)) driver_of[module] = DriverOf(fs, module);
     seen.vfio_drivers[device.bdf] = {driver_of[module], module};
   }
-  seen.holders = FindHolders(fs, seen.devices).by_device;
+  seen.holders = FindHolders(fs, seen.devices);
   const auto drivers = fs.List("/sys/bus/pci/drivers").value_or(std::vector<std::string>());
   seen.drivers = {drivers.begin(), drivers.end()};
   seen.records = ReadRecords(fs);

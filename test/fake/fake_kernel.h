@@ -39,6 +39,12 @@ class FakeKernel : public HostFs {
   void AddDriver(const std::string& name);
   // A loaded module and the PCI driver that it brings.
   void AddModule(const std::string& name, const std::string& driver);
+  // Process `pid` gets open what has the number that the kernel shows in the file `attribute`
+  // ("/sys/class/vfio/7/dev"); in truth a node of this machine, which is harmless. Up to five nodes
+  // at once are told apart.
+  void HoldOpen(int pid, const std::string& command, const std::string& attribute);
+  // The same of /dev/nvidia3, as which the driver nvidia has this device.
+  void HoldNvidia(int pid, const std::string& command, const std::string& bdf);
   // The driver that drivers_probe chooses for a device without override; there is none at first.
   void SetNativeDriver(const std::string& name) { native_ = name; }
   // The next write to a path that ends in `suffix` fails like this.
@@ -70,8 +76,12 @@ class FakeKernel : public HostFs {
   absl::Status Unbind(const std::string& driver, const std::string& bdf);
   vgpu::VirtualGpu* GpuOf(std::string_view path) const;
 
+  void AddNode(const std::string& group);
+  void Link(int pid, const std::string& command, const std::string& target);
+
   TempRoot& root_;
   std::string native_;
+  std::vector<std::string> held_;  // attributes whose node somebody has had open
   mutable std::mutex mutex_;
   std::map<std::string, vgpu::VirtualGpu*> gpus_;
   std::map<std::string, absl::Status> failures_;

@@ -48,6 +48,19 @@ TEST_CASE("gpuhostctl shows what is there and writes nothing") {
   CHECK(machine.gpu(0).counters().violations == 0);
 }
 
+TEST_CASE("users that cannot be seen are unknown, not none") {
+  fake::Machine machine(2);
+  machine.HoldOpen(0, 12, "qemu");
+  machine.root.Remove("/proc/2");  // no first PID namespace
+  const auto rows = Status(machine, true);
+  CHECK(rows[0].users_known);
+  CHECK(rows[0].in_use_by == "qemu (pid 12)");
+  CHECK_FALSE(rows[1].users_known);
+  CHECK(rows[1].pending.empty());
+  CHECK(rows[1].note.find("hostPID") != std::string::npos);
+  CHECK(gpuhostctl::RenderJson(rows).find("\"users_known\": false") != std::string::npos);
+}
+
 TEST_CASE("a GPU armed by somebody else shows when the firmware is asked") {
   fake::Machine machine(2);
   machine.gpu(0).SetKnob(8, 1);

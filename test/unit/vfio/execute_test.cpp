@@ -140,9 +140,14 @@ TEST_CASE("what has changed since the plan stops it before the first write") {
     CHECK(absl::IsAborted(vfio::Execute(machine.kernel, machine.clock, unit, {})));
   }
   SECTION("a user") {
-    machine.root.File("/proc/driver/nvidia/gpus/0000:41:00.0/information", "Device Minor: 3\n");
-    machine.Hold("/dev/nvidia3");
+    machine.kernel.HoldNvidia(9, "worker", "0000:41:00.0");
     CHECK(Says(vfio::Execute(machine.kernel, machine.clock, unit, {}), "in use by worker (pid 9)"));
+  }
+  SECTION("users cannot be seen any more") {
+    machine.root.Remove("/proc/2");
+    const absl::Status status = vfio::Execute(machine.kernel, machine.clock, unit, {});
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(Says(status, "hostPID"));
   }
   SECTION("it vanished") {
     machine.root.Remove("/sys/bus/pci/devices/0000:41:00.0");
@@ -153,6 +158,14 @@ TEST_CASE("what has changed since the plan stops it before the first write") {
     CHECK(absl::IsFailedPrecondition(vfio::Execute(machine.kernel, machine.clock, unit, conduct)));
   }
   CHECK_FALSE(machine.Wrote());
+}
+
+TEST_CASE("where users cannot be seen a device is moved by force alone") {
+  Machine machine("nvidia");
+  machine.root.Remove("/proc/2");
+  const vfio::Unit unit = machine.Unit({.force = true});
+  CHECK(vfio::Execute(machine.kernel, machine.clock, unit, {.force = true}).ok());
+  CHECK(machine.Read().driver == "vfio-pci");
 }
 
 TEST_CASE("a device that vanishes half way is told to be gone") {
