@@ -4,6 +4,7 @@
 #include <map>
 
 #include "daemons/common/service/status_document.h"
+#include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
 #include "libgpuhost/cc/observe.h"
@@ -31,6 +32,12 @@ std::map<std::string, std::string> KnownPending(const HostFs& fs) {
     pending[device.bdf] = device.pending;
   }
   return pending;
+}
+
+cc::Observation BeingChanged(const pci::Device& device, const std::string& by) {
+  cc::Observation seen{.device = device, .chip = gpu::FindChip(device)};
+  seen.state = Error(absl::StatusCode::kUnavailable, "{} is changing it", by);
+  return seen;
 }
 
 void AddNote(Row& row, const std::string& text) {
@@ -82,7 +89,10 @@ absl::StatusOr<std::vector<Row>> CollectStatus(const gpu::Host& host, bool ask_f
   const auto known_pending = KnownPending(host.fs);
   std::vector<Row> rows;
   for (const pci::Device& device : devices) {
-    cc::Observation seen = cc::Observe(host, device);
+    // Who changes it may have it in a reset, in which the kernel lets nobody read.
+    const auto changed_by = FileLock::HeldBy(host.fs, device.bdf.ToString());
+    cc::Observation seen =
+        changed_by ? BeingChanged(device, *changed_by) : cc::Observe(host, device);
     const auto holder = holders.by_device.find(device.bdf);
     if (holder != holders.by_device.end()) seen.in_use_by = vfio::ToString(holder->second);
     Row& row = rows.emplace_back(MakeRow(host.fs, seen));
@@ -91,7 +101,8 @@ absl::StatusOr<std::vector<Row>> CollectStatus(const gpu::Host& host, bool ask_f
     if (const auto known = known_pending.find(row.bdf); known != known_pending.end()) {
       row.pending = known->second;
     }
-    if (ask_firmware && !row.broken && seen.chip != nullptr && seen.chip->layout != nullptr) {
+    if (ask_firmware && !row.broken && !changed_by && seen.chip != nullptr &&
+        seen.chip->layout != nullptr) {
       const auto answer = AskPending(host, seen, row.users_known);
       row.pending = answer.value_or("");
       if (!answer.ok()) AddNote(row, Text(answer.status()));

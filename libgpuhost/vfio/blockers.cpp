@@ -33,16 +33,16 @@ void CheckVfioPossible(const Snapshot& seen, const pci::Device& device,
           "is in VFIO's unsafe mode without IOMMU, which protects nobody from the device; switch "
           "the IOMMU on, and enable_unsafe_noiommu_mode of module vfio off");
   }
-  if (!device.driver_override) {
+  if (device.guarded.ok() && !device.guarded->driver_override) {
     Block(blockers, Obstacle::kNoOverride, device.bdf,
           "has no driver_override; this needs a writable /sys and Linux 3.16 or newer");
   }
   const bool moves = device.driver != seen.vfio_drivers.at(device.bdf).name;
-  if (moves && device.virtual_functions > 0) {
+  if (moves && device.guarded.ok() && device.guarded->virtual_functions > 0) {
     Block(blockers, Obstacle::kVfsEnabled, device.bdf,
           fmt::format("has {} virtual functions enabled, which would be lost; write 0 to its "
                       "sriov_numvfs first",
-                      device.virtual_functions));
+                      device.guarded->virtual_functions));
   }
 }
 
@@ -89,6 +89,9 @@ std::vector<Blocker> FindBlockers(const Snapshot& seen, const Request& request,
   if (Moves(steps)) CheckUsers(seen, request, cluster, blockers);
   if (steps.empty()) return blockers;
   for (const pci::Device& device : cluster.functions) {
+    if (!device.guarded.ok()) {
+      Block(blockers, Obstacle::kLocked, device.bdf, Text(device.guarded.status()));
+    }
     if (const auto who = request.reserved.find(device.bdf); who != request.reserved.end()) {
       Block(blockers, Obstacle::kReserved, device.bdf, who->second);
     }
@@ -108,6 +111,8 @@ std::string_view ToString(Obstacle obstacle) {
       return "no-iommu";
     case Obstacle::kNoIommuMode:
       return "noiommu-mode";
+    case Obstacle::kLocked:
+      return "locked";
     case Obstacle::kNoOverride:
       return "no-override";
     case Obstacle::kVfsEnabled:

@@ -18,6 +18,7 @@ enum class Obstacle {
   kDenied,
   kNoIommu,
   kNoIommuMode,  // VFIO's unsafe mode without IOMMU
+  kLocked,       // in the kernel, for somebody else
   kNoOverride,
   kVfsEnabled,
   kGroupNotViable,

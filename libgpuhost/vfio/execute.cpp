@@ -8,7 +8,6 @@
 #include <span>
 
 #include "libgpuhost/base/file_lock.h"
-#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/vfio/steps.h"
 
@@ -28,9 +27,7 @@ absl::StatusOr<std::vector<FileLock>> LockAll(HostFs& fs, Clock& clock, const Un
   std::vector<FileLock> locks;
   for (const pci::Bdf& bdf : order) {
     auto lock = FileLock::Acquire(fs, clock, bdf.ToString(), limit);
-    const auto owner = ParseDecimal(
-        fs.ReadAttribute(fmt::format("/run/nvidia/gpuhost/lock/{}", bdf)).value_or(""));
-    if (absl::IsUnavailable(lock.status()) && owner == static_cast<uint64_t>(::getpid())) {
+    if (absl::IsUnavailable(lock.status()) && fs.IsLeftBehind(bdf.ToString())) {
       return Error(absl::StatusCode::kDeadlineExceeded,
                    "{}: the kernel has not returned from an earlier write; the device is stuck "
                    "until whoever uses it lets go, or the machine is restarted",
@@ -108,8 +105,8 @@ std::string GiveBack(HostFs& fs, const pci::Device& device) {
     }
   };
   if (!fs.Exists(device.SysfsPath())) return "it is gone";
-  if (device.driver_override) {
-    write(device.SysfsPath("driver_override"), *device.driver_override + "\n");
+  if (device.guarded.ok() && device.guarded->driver_override) {
+    write(device.SysfsPath("driver_override"), *device.guarded->driver_override + "\n");
   }
   const auto driver = [&] { return fs.LinkName(device.SysfsPath("driver")).value_or(""); };
   const std::string now = driver();

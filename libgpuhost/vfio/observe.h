@@ -35,7 +35,8 @@ struct Snapshot {
   std::map<pci::Bdf, Record> records;
 };
 
-// Reads only. kNotFound when the machine has no PCI bus or no NVIDIA device.
+// Reads only, and waits for nobody for longer than a second. kNotFound when the machine has no PCI
+// bus or no NVIDIA device.
 absl::StatusOr<Snapshot> Observe(const HostFs& fs);
 
 }  // namespace gpuhost::vfio

@@ -136,6 +136,7 @@ absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
       if (!p.ends_with(failure->first)) continue;
       const absl::Status status = failure->second;
       failures_.erase(failure);
+      if (absl::IsDeadlineExceeded(status)) left_.push_back(writes_.back());
       return Annotate(status, fmt::format("write '{}' to {}", text, path));
     }
   }
@@ -146,6 +147,47 @@ absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
 
 absl::Status FakeKernel::WriteWithin(Duration, std::string_view path, std::string_view text) {
   return Write(path, text);
+}
+
+bool FakeKernel::IsLeftBehind(std::string_view name) const {
+  return std::ranges::any_of(
+      left_, [&](const std::string& write) { return write.find(name) != std::string::npos; });
+}
+
+bool FakeKernel::Hangs(std::string_view path) const {
+  if (!path.starts_with(kDevices)) return false;
+  const auto [bdf, attribute] = Split(path, kDevices);
+  const auto locked = locked_.find(bdf);
+  if (locked == locked_.end()) return false;
+  const bool configuration = attribute == "config" || attribute == "vpd";
+  return attribute == "driver_override" || attribute == "sriov_numvfs" ||
+         (configuration && locked->second);
+}
+
+absl::Status FakeKernel::Hang(std::string_view path) const {
+  const std::lock_guard lock(mutex_);
+  hangs_.emplace_back(path);
+  return absl::DeadlineExceededError("this read would not have returned");
+}
+
+std::vector<std::string> FakeKernel::hangs() const {
+  const std::lock_guard lock(mutex_);
+  return hangs_;
+}
+
+absl::StatusOr<std::string> FakeKernel::Read(std::string_view path) const {
+  return Hangs(path) ? Hang(path) : HostFs::Read(path);
+}
+
+absl::StatusOr<std::string> FakeKernel::ReadWithin(Duration, std::string_view path) const {
+  if (Hangs(path)) return absl::DeadlineExceededError("locked");
+  return ReadAttribute(path);
+}
+
+absl::StatusOr<std::string> FakeKernel::ReadAtWithin(Duration, std::string_view path, off_t offset,
+                                                     size_t count) const {
+  if (Hangs(path)) return absl::DeadlineExceededError("locked");
+  return ReadAt(path, offset, count);
 }
 
 absl::Status FakeKernel::React(const std::string& path, const std::string& text) {
@@ -195,6 +237,7 @@ vgpu::VirtualGpu* FakeKernel::GpuOf(std::string_view path) const {
 
 absl::StatusOr<std::string> FakeKernel::ReadAt(std::string_view path, off_t offset,
                                                size_t count) const {
+  if (Hangs(path)) return Hang(path);
   vgpu::VirtualGpu* gpu = GpuOf(path);
   if (gpu == nullptr) return HostFs::ReadAt(path, offset, count);
   const uint32_t value =

@@ -150,6 +150,23 @@ TEST_CASE("what stands in the way is named with its remedy") {
     CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kInUse});
     CHECK(Text(bench.Unit().Admission()) == "in use by worker (pid 9); end that first");
   }
+  SECTION("a lock in the kernel") {
+    bench.kernel.Lock("0000:41:00.0");
+    CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kLocked});
+    CHECK(Text(bench.Unit().Admission()).find("locked for a process that cannot be told") !=
+          std::string::npos);
+    bench.root.File("/proc/812/stat", "812 (a) b) D 1 2\n");
+    bench.root.File("/proc/812/comm", "a) b\n");
+    bench.root.Link("/proc/812/fd/1", "/sys/bus/pci/drivers/vfio-pci/unbind");  // another driver
+    bench.root.Link("/proc/812/fd/2", "/sys/devices/pci0000:00/0000:42:00.0/reset");
+    bench.root.Link("/proc/812/fd/3", "/sys/bus/pci/drivers/nvidia/unbind");
+    CHECK(Text(bench.Unit().Admission()) ==
+          "the kernel keeps it locked for process 812 (a) b), which writes to "
+          "/sys/bus/pci/drivers/nvidia/unbind; wait for that, or end what it waits for");
+    CHECK(bench.kernel.hangs().empty());
+    bench.kernel.Unlock("0000:41:00.0");
+    CHECK(Obstacles(bench.Unit()).empty());
+  }
   SECTION("users that cannot be seen") {
     bench.root.Remove("/proc/2");  // as in a PID namespace of its own
     CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kUsersUnknown});
