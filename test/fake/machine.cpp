@@ -25,7 +25,6 @@ Machine::Machine(const std::vector<std::string_view>& boards) {
                 .iommu_group = static_cast<int>(i) + 1,
                 .driver = "vfio-pci",
                 .gpu = gpus_.back().get()});
-    root.File(fmt::format("/dev/vfio/{}", i + 1), "");
   }
   root.Directory("/sys/bus/pci/devices");
 }
@@ -56,8 +55,7 @@ void Machine::Bring(size_t index, cc::Mode mode) {
 }
 
 void Machine::HoldOpen(size_t index, int pid, const std::string& command) {
-  root.File(fmt::format("/proc/{}/comm", pid), command + "\n");
-  root.Link(fmt::format("/proc/{}/fd/7", pid), fmt::format("/dev/vfio/{}", index + 1));
+  kernel.HoldOpen(pid, command, fmt::format("/sys/class/vfio/{}/dev", index + 1));
 }
 
 void Machine::RunVirtualMachine(size_t index, int pid) {

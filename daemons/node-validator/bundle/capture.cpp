@@ -16,9 +16,9 @@ constexpr size_t kMostNames = 512;  // of one directory
 // What the scan of the bus reads; it goes to the files by another way.
 void LookAtDevice(const Tree& tree, const pci::Device& device) {
   tree.Link(device.SysfsPath()).IgnoreError();
-  for (const char* name : {"vendor", "device", "class", "subsystem_vendor", "subsystem_device",
-                           "numa_node", "reset_method", "power_state", "power/control",
-                           "driver_override", "d3cold_allowed", "modalias", "sriov_numvfs"}) {
+  for (const char* name :
+       {"vendor", "device", "class", "subsystem_vendor", "subsystem_device", "numa_node",
+        "reset_method", "power_state", "power/control", "d3cold_allowed", "modalias"}) {
     tree.Read(device.SysfsPath(name)).IgnoreError();
   }
   for (const char* name : {"driver", "iommu_group", "physfn"}) {
