@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "daemons/common/rpc/runtime_handlers.h"
+#include "daemons/common/rpc/runtime_version.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/signals.h"
 #include "libgpuhost/base/status.h"
@@ -60,7 +61,11 @@ Deps Production::deps() {
           .restart = {*services_, clock_, [] { return std::time(nullptr); }, Answers,
                       [](const std::string& socket) {
                         return rpc::AskRuntimeHandlers(socket, kAnswerLimit);
-                      }},
+                      },
+                      [](const std::string& socket) {
+                        return rpc::AskRuntimeVersion(socket, kAnswerLimit);
+                      },
+                      [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; }},
           .find_program =
               [this](const containerd::Location& where) {
                 return containerd::FindProgram(host_, where, options_.host_root);
