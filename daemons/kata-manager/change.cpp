@@ -35,8 +35,9 @@ std::string BaseName(const std::string& path) { return path.substr(path.rfind('/
 // files, hidden ones and others' temporaries (tried with 1.37.0's reader).
 std::string StageOf(const std::string& path) {
   const std::string directory = Directory(path);
-  return directory.ends_with(".conf.d") ? fmt::format("{}/.{}", Directory(directory), BaseName(path))
-                                        : "";
+  return directory.ends_with(".conf.d")
+             ? fmt::format("{}/.{}", Directory(directory), BaseName(path))
+             : "";
 }
 
 absl::Status Replace(HostFs& fs, const std::string& path, const std::string& bytes, mode_t mode) {

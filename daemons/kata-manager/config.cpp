@@ -287,6 +287,17 @@ absl::StatusOr<Config> ParseConfig(const std::string& path, const std::string& t
   return config;
 }
 
+std::string TextAt(const std::string& yaml, const std::string& key) {
+  try {
+    const YAML::Node root = YAML::Load(yaml);
+    if (!root.IsMap()) return "";
+    const YAML::Node value = root[key];
+    return value.IsDefined() && value.IsScalar() ? value.Scalar() : "";
+  } catch (const YAML::Exception&) {
+    return "";
+  }
+}
+
 absl::StatusOr<Config> ReadConfig(const HostFs& fs, const std::string& path, Silence silence) {
   const auto text = fs.Read(path);
   if (absl::IsNotFound(text.status())) {

@@ -80,6 +80,10 @@ std::vector<std::string> NamesOf(const Config& config);
 // unknown, twice there, missing or not of its type.
 absl::StatusOr<Config> ParseConfig(const std::string& path, const std::string& text);
 
+// The text at a key of a YAML document that is somebody else's; empty: there is none, or it is no
+// YAML.
+std::string TextAt(const std::string& yaml, const std::string& key);
+
 // Where silence counts as a configuration without classes.
 struct Silence {
   bool missing = false;  // there is no file

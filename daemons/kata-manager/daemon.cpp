@@ -144,7 +144,8 @@ class Configuration {
  public:
   Configuration(const HostFs& fs, const Options& options) : fs_(fs), options_(options) {}
 
-  // The error of a first reading is to end the daemon. True when it says something else than before.
+  // The error of a first reading is to end the daemon. True when it says something else than
+  // before.
   absl::StatusOr<bool> Read() {
     const bool fresh = !HasRecords(fs_, ArtifactsDir(options_, config_));
     auto read = ReadConfig(fs_, options_.config_path,

@@ -113,12 +113,13 @@ absl::Status CheckVersion(const Deps& deps, const containerd::Location& where,
   }
   const auto its = containerd::ParseVersion(runs->version);
   if (runs->name == "containerd" && its.ok() && *its == version) return absl::OkStatus();
-  return Error(absl::StatusCode::kFailedPrecondition,
-               "which containerd is meant is not clear: {} {} answers at {}, and {} says '{}'; "
-               "restart it if it was upgraded, or have its unit start the right program. Nothing is "
-               "changed before that",
-               runs->name, runs->version, where.socket, fmt::join(where.programs, ", "),
-               said.substr(0, said.find('\n')));
+  return Error(
+      absl::StatusCode::kFailedPrecondition,
+      "which containerd is meant is not clear: {} {} answers at {}, and {} says '{}'; "
+      "restart it if it was upgraded, or have its unit start the right program. Nothing is "
+      "changed before that",
+      runs->name, runs->version, where.socket, fmt::join(where.programs, ", "),
+      said.substr(0, said.find('\n')));
 }
 
 // containerd 1.x takes the table of a plugin from the last file that has one, as a whole
@@ -126,7 +127,8 @@ absl::Status CheckVersion(const Deps& deps, const containerd::Location& where,
 absl::Status CheckNotReplaced(const Deps& deps, const containerd::Observed& observed) {
   const containerd::Location& where = observed.where;
   if (!observed.version || *observed.version >= containerd::Version{2, 0}) return absl::OkStatus();
-  GPUHOST_ASSIGN(const MainFile main, ReadMainFile(where.main, observed.main.value_or("version = 2")));
+  GPUHOST_ASSIGN(const MainFile main,
+                 ReadMainFile(where.main, observed.main.value_or("version = 2")));
   GPUHOST_ASSIGN(const std::string plugin, containerd::PluginId(main.version));
   const std::string table = fmt::format("plugins.{}.", TomlKey(plugin));
   for (const auto& file : containerd::ReadClosure(deps.fs, deps.host, where)) {
@@ -146,8 +148,8 @@ absl::Status CheckNotReplaced(const Deps& deps, const containerd::Observed& obse
 
 // A directory for copies that containerd's program sees, too. A look makes none for good.
 std::string ScratchFor(const Deps& deps, const Options& options, const std::string& artifacts_dir) {
-  const bool looks = options.verb == Verb::kPlan || options.verb == Verb::kStatus ||
-                     options.verb == Verb::kVerify;
+  const bool looks =
+      options.verb == Verb::kPlan || options.verb == Verb::kStatus || options.verb == Verb::kVerify;
   const bool there = ::access(deps.fs.Resolve(artifacts_dir).c_str(), W_OK) == 0;
   return (looks && !there ? kElsewhere : artifacts_dir) + "/rehearsal";
 }
@@ -163,10 +165,9 @@ absl::Status AskProgram(Deps& deps, const Options& options, const Config& config
   GPUHOST_TRY(CheckVersion(deps, observed.where, said, *observed.version));
   GPUHOST_TRY(CheckNotReplaced(deps, observed));
   if (!observed.where.merged.empty()) return absl::OkStatus();
-  GPUHOST_ASSIGN(observed.bare,
-                 containerd::DumpWithoutUs(
-                     deps.fs, *program, observed,
-                     ScratchFor(deps, options, ArtifactsDir(options, config))));
+  GPUHOST_ASSIGN(observed.bare, containerd::DumpWithoutUs(
+                                    deps.fs, *program, observed,
+                                    ScratchFor(deps, options, ArtifactsDir(options, config))));
   return absl::OkStatus();
 }
 

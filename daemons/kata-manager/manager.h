@@ -95,9 +95,10 @@ absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& opti
 absl::StatusOr<std::vector<std::string>> RetirePlaces(Deps& deps, const Options& options,
                                                       const Config& config);
 
-// Takes back all that was done: the handlers, with a restart, then the artefacts, the CDI files last.
-// Refused, and then nothing is changed, while sandboxes run with a handler or guests with artefacts,
-// and while a file of the container runtime names an artefact outside of what is ours there.
+// Takes back all that was done: the handlers, with a restart, then the artefacts, the CDI files
+// last. Refused, and then nothing is changed, while sandboxes run with a handler or guests with
+// artefacts, and while a file of the container runtime names an artefact outside of what is ours
+// there.
 Report Uninstall(Deps& deps, const Options& options, const Config& config);
 
 }  // namespace gpuhost::kata_manager

@@ -46,7 +46,7 @@ std::string TomlKey(std::string_view key) {
 bool IsYamlNumberOrBool(std::string_view word) {
   std::string lower(word);
   for (char& c : lower) c = IsUpper(c) ? static_cast<char>(c - 'A' + 'a') : c;
-  constexpr std::array kWords = {"true", "false", "yes", "no",    "on",    "off", "y",
+  constexpr std::array kWords = {"true", "false", "yes", "no",   "on",    "off",   "y",
                                  "n",    "null",  "~",   ".inf", "-.inf", "+.inf", ".nan"};
   if (std::ranges::find(kWords, lower) != kWords.end()) return true;
   std::string_view rest = lower;

@@ -19,9 +19,8 @@ absl::Status WritePlaces(HostFs& fs, const std::vector<std::string>& places) {
 }
 
 bool HasAny(const HostFs& fs, const std::string& directory) {
-  return std::ranges::any_of(kRecords, [&](const char* name) {
-    return fs.Exists(fmt::format("{}/{}", directory, name));
-  });
+  return std::ranges::any_of(
+      kRecords, [&](const char* name) { return fs.Exists(fmt::format("{}/{}", directory, name)); });
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ Owner OwnerOf(const HostFs& fs, const std::string& pid) {
   const auto status = fs.Read(fmt::format("/proc/{}/status", pid));
   if (!status.ok()) {
     return fs.Exists("/proc/" + pid) && !absl::IsNotFound(status.status()) ? Owner::kUnknown
-                                                                          : Owner::kGone;
+                                                                           : Owner::kGone;
   }
   std::istringstream lines(*status);
   for (std::string line; std::getline(lines, line);) {

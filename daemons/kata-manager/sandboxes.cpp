@@ -60,7 +60,8 @@ std::optional<bool> Has(const HostFs& fs, const std::string& path, const std::st
 std::optional<bool> HasOpen(const HostFs& fs, const std::string& pid, const std::string& below) {
   const std::string directory = fmt::format("/proc/{}/fd", pid);
   const auto names = fs.List(directory);
-  if (!names.ok()) return absl::IsNotFound(names.status()) ? std::optional<bool>(false) : std::nullopt;
+  if (!names.ok())
+    return absl::IsNotFound(names.status()) ? std::optional<bool>(false) : std::nullopt;
   for (const std::string& fd : *names) {
     const auto target = fs.ReadLink(fmt::format("{}/{}", directory, fd));
     if (target.ok() && target->starts_with(below)) return true;

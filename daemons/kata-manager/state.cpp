@@ -40,8 +40,7 @@ absl::Status WriteState(HostFs& fs, const std::string& artifacts_dir, const Stat
   const nlohmann::ordered_json json{{"schema", kSchema},        {"restart_due", state.restart_due},
                                     {"changed", state.changed}, {"restarts", state.restarts},
                                     {"refused", state.refused}, {"pending", state.pending},
-                                    {"begun", state.begun},    
-                                    {"held", state.held}};
+                                    {"begun", state.begun},     {"held", state.held}};
   const std::string text = json.dump(2) + "\n", path = PathIn(artifacts_dir);
   if (fs.Read(path).value_or("") == text) return absl::OkStatus();
   if (state == State() && !fs.Exists(path)) return absl::OkStatus();

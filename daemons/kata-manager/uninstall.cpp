@@ -23,8 +23,7 @@ absl::StatusOr<std::vector<std::string>> AllPlaces(const Deps& deps, const Optio
 absl::Status CheckUnneeded(const Deps& deps, const containerd::Location& where,
                            const std::vector<FileChange>& changes,
                            const std::vector<std::string>& places) {
-  GPUHOST_ASSIGN(const auto references,
-                 ReferencesTo(deps.fs, deps.host, where, changes, places));
+  GPUHOST_ASSIGN(const auto references, ReferencesTo(deps.fs, deps.host, where, changes, places));
   if (!references.empty()) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  "the container runtime still has what is not between our marks: {}; somebody has "

@@ -165,9 +165,9 @@ absl::StatusOr<Config> ConfigFor(const Deps& deps, const Options& options) {
   const bool fresh = !HasRecords(deps.fs, options.artifacts_dir);
   // To take everything away no class has to be known.
   const bool all_goes = options.verb == Verb::kUninstall;
-  return ReadConfig(deps.fs, options.config_path,
-                    {.missing = !options.config_given && (fresh || all_goes),
-                     .empty = fresh || all_goes});
+  return ReadConfig(
+      deps.fs, options.config_path,
+      {.missing = !options.config_given && (fresh || all_goes), .empty = fresh || all_goes});
 }
 
 }  // namespace

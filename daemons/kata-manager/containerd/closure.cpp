@@ -30,8 +30,7 @@ class Reader {
     if (entry.find('*') == std::string::npos) return {entry};
     std::vector<std::string> paths;
     const std::string seen = Directory(entry), here = HereOf(where_, seen);
-    for (const std::string& name :
-         FsOf(seen).List(here).value_or(std::vector<std::string>())) {
+    for (const std::string& name : FsOf(seen).List(here).value_or(std::vector<std::string>())) {
       const std::string path = fmt::format("{}/{}", seen, name);
       if (::fnmatch(entry.c_str(), path.c_str(), FNM_PATHNAME) == 0) paths.push_back(path);
     }
@@ -39,9 +38,7 @@ class Reader {
   }
 
  private:
-  const HostFs& FsOf(const std::string& seen) const {
-    return IsBeside(where_, seen) ? fs_ : host_;
-  }
+  const HostFs& FsOf(const std::string& seen) const { return IsBeside(where_, seen) ? fs_ : host_; }
 
   const HostFs& fs_;
   const HostFs& host_;
@@ -70,9 +67,8 @@ std::vector<ReadFile> ReadClosure(const HostFs& fs, const HostFs& host, const Lo
     const auto parsed = ReadMainFile(file.path, *file.text);
     if (!parsed.ok()) continue;  // containerd itself is asked what it makes of that
     for (const Import& import : parsed->imports) {
-      const std::string entry = import.value.starts_with('/')
-                                    ? import.value
-                                    : Directory(file.path) + "/" + import.value;
+      const std::string entry =
+          import.value.starts_with('/') ? import.value : Directory(file.path) + "/" + import.value;
       for (const std::string& path : reader.Expand(entry)) {
         queue.push_back({path, file.path, reader.Read(path)});
       }

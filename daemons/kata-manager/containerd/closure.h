@@ -26,8 +26,8 @@ struct ReadFile {
 std::vector<ReadFile> ReadClosure(const HostFs& fs, const HostFs& host, const Location& where);
 
 // kFailedPrecondition when containerd could not read one of them, and so would not start: names the
-// file, who imports it, and what to do. `but_for`: a file that is about to be written, or its import
-// to go; empty: none.
+// file, who imports it, and what to do. `but_for`: a file that is about to be written, or its
+// import to go; empty: none.
 absl::Status CheckImports(const std::vector<ReadFile>& closure, const std::string& but_for);
 
 }  // namespace gpuhost::kata_manager::containerd

@@ -14,12 +14,12 @@
 namespace gpuhost::kata_manager::containerd {
 
 struct Location {
-  std::string flavor;              // plain, k3s, rke2, k0s, microk8s
-  std::string main;                // its main file, as this program sees it
-  std::string directory;           // that of the main file, as containerd sees it
-  bool editable = true;            // ours to edit: not where it is generated at every start
-  std::string why_not = {};        // where it is not: who makes it, and what to do instead
-  std::string file;                // of ours, imported by the main file
+  std::string flavor;        // plain, k3s, rke2, k0s, microk8s
+  std::string main;          // its main file, as this program sees it
+  std::string directory;     // that of the main file, as containerd sees it
+  bool editable = true;      // ours to edit: not where it is generated at every start
+  std::string why_not = {};  // where it is not: who makes it, and what to do instead
+  std::string file;          // of ours, imported by the main file
   // What the distribution makes of our file and has imported; empty: the main file imports ours.
   std::string merged = {};
   std::vector<std::string> units;  // the first that is active is to be restarted

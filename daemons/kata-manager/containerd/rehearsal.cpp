@@ -123,8 +123,10 @@ absl::StatusOr<bool> RehearseMerged(HostFs& fs, const Program& program, const Ob
   GPUHOST_ASSIGN(const MainFile merged,
                  ReadMainFile(observed.where.merged, observed.merged.value_or("version = 2\n")));
   GPUHOST_ASSIGN(const std::string plugin, PluginId(merged.version));
-  const Handler other{
-      .name = "runc", .keys = {{"runtime_type", "\"io.containerd.runc.v2\""}}, .options = {}, .snapshotter = ""};
+  const Handler other{.name = "runc",
+                      .keys = {{"runtime_type", "\"io.containerd.runc.v2\""}},
+                      .options = {},
+                      .snapshotter = ""};
   const std::string base =
       fmt::format("version = {}\n{}", merged.version, RenderHandlers({other}, plugin));
   Observed alone = observed;

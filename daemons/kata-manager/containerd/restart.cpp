@@ -93,11 +93,12 @@ absl::Status CheckUp(RestartDeps& deps, const Location& where) {
     if (!unit.ok()) continue;
     const bool again = unit->state == "activating" && unit->restarts > 0;
     if (unit->state != "failed" && !again) continue;
-    return Error(absl::StatusCode::kUnavailable,
-                 "{0} IS DOWN: {1} {2}, and no pod starts on this node; journalctl -u {1} says why, "
-                 "systemctl start {1} when that is mended",
-                 RuntimeName(where), name,
-                 again ? fmt::format("was started anew {} times", unit->restarts) : "has failed");
+    return Error(
+        absl::StatusCode::kUnavailable,
+        "{0} IS DOWN: {1} {2}, and no pod starts on this node; journalctl -u {1} says why, "
+        "systemctl start {1} when that is mended",
+        RuntimeName(where), name,
+        again ? fmt::format("was started anew {} times", unit->restarts) : "has failed");
   }
   return absl::OkStatus();
 }
@@ -140,8 +141,7 @@ absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std
   const absl::Status answers =
       Await(deps, kSocketLimit, [&] { return deps.answers(where.socket); });
   if (absl::IsCancelled(answers)) return answers;
-  GPUHOST_TRY(
-      Annotate(answers, fmt::format("{} does not answer after its restart", where.socket)));
+  GPUHOST_TRY(Annotate(answers, fmt::format("{} does not answer after its restart", where.socket)));
   GPUHOST_TRY(ExpectLoaded(deps, where, unit, names));
   GPUHOST_ASSIGN(const Unit first, deps.services.Look(unit));
   const TimePoint end = deps.clock.Now() + kQuiet;

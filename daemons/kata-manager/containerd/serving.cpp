@@ -4,13 +4,13 @@
 #include <fnmatch.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "daemons/common/node/process.h"
+#include "daemons/kata-manager/config.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -59,7 +59,8 @@ absl::StatusOr<std::string> RunningFlavor(const HostFs& fs,
     const auto its = InUnits(processes, where.units);
     if (!its.empty()) found.emplace(flavor, its.front());
   }
-  // Beside a Kubernetes in one piece the distribution's containerd is another program's, as Docker's.
+  // Beside a Kubernetes in one piece the distribution's containerd is another program's, as
+  // Docker's.
   if (found.size() > 1) found.erase("plain");
   if (found.empty()) return std::string();
   if (found.size() == 1) return found.begin()->first;
@@ -73,9 +74,9 @@ absl::StatusOr<std::string> RunningFlavor(const HostFs& fs,
 // Where none of them runs, what is installed decides, and must be one.
 absl::Status CheckOneInstalled(const HostFs& fs) {
   std::vector<std::string> there;
-  for (const char* path : {"/var/lib/rancher/k3s/agent/etc/containerd",
-                           "/var/lib/rancher/rke2/agent/etc/containerd", "/etc/k0s/containerd.toml",
-                           "/var/snap/microk8s/current/args"}) {
+  for (const char* path :
+       {"/var/lib/rancher/k3s/agent/etc/containerd", "/var/lib/rancher/rke2/agent/etc/containerd",
+        "/etc/k0s/containerd.toml", "/var/snap/microk8s/current/args"}) {
     if (fs.Exists(path)) there.emplace_back(path);
   }
   if (there.size() < 2) return absl::OkStatus();
@@ -147,8 +148,7 @@ absl::StatusOr<std::string> MainOf(const std::optional<node::Process>& process,
                  main);
   }
   if (process && !would.empty() && !IsUnresolved(would) && would != runs) {
-    return Differ("file of containerd",
-                  fmt::format("process {} runs with {}", process->pid, runs),
+    return Differ("file of containerd", fmt::format("process {} runs with {}", process->pid, runs),
                   fmt::format("{} would start it with {}", start->name, would),
                   "restart it, or mend the unit");
   }
@@ -157,7 +157,8 @@ absl::StatusOr<std::string> MainOf(const std::optional<node::Process>& process,
 
 bool IsSameFile(const HostFs& fs, const std::string& one, const HostFs& other_fs,
                 const std::string& other) {
-  struct stat a {}, b {};
+  struct stat a {
+  }, b{};
   return ::stat(fs.Resolve(one).c_str(), &a) == 0 &&
          ::stat(other_fs.Resolve(other).c_str(), &b) == 0 && a.st_dev == b.st_dev &&
          a.st_ino == b.st_ino;
@@ -167,8 +168,8 @@ bool IsSameFile(const HostFs& fs, const std::string& one, const HostFs& other_fs
 absl::StatusOr<Location> With(const HostFs& fs, Location where, Hints hints,
                               const std::string& main) {
   const std::string seen = SeenOf(where, where.main);
-  const bool generated = where.flavor == "microk8s" &&
-                         ::fnmatch(kMicroK8sMain, main.c_str(), FNM_PATHNAME) == 0;
+  const bool generated =
+      where.flavor == "microk8s" && ::fnmatch(kMicroK8sMain, main.c_str(), FNM_PATHNAME) == 0;
   if (main.empty() || main == seen || generated || IsSameFile(fs, seen, fs, main)) return where;
   if (!hints.main.empty()) {
     return Differ("file of containerd", "it runs, or would be started, with " + main,
@@ -205,13 +206,11 @@ void PinProgram(const HostFs& host, const std::optional<node::Process>& process,
   if (candidates.empty()) return;
   if (process && !process->replaced && !process->exe.empty()) {
     const std::string exe = fmt::format("/proc/{}/exe", process->pid);
-    const auto same = std::ranges::find_if(candidates, [&](const std::string& path) {
-      return IsSameFile(host, exe, host, path);
-    });
+    const auto same = std::ranges::find_if(
+        candidates, [&](const std::string& path) { return IsSameFile(host, exe, host, path); });
     if (same == candidates.end()) {
       where.program_problem = Differ(
-          "program of containerd",
-          fmt::format("process {} runs {}", process->pid, process->exe),
+          "program of containerd", fmt::format("process {} runs {}", process->pid, process->exe),
           fmt::format("what could be asked is {}", fmt::join(candidates, ", ")),
           "have the unit's ExecStart name the program that runs, and restart it");
       return;
@@ -235,13 +234,7 @@ std::string EndpointOf(const HostFs& host, const node::Process& kubelet) {
   };
   const std::string told = option("--container-runtime-endpoint"), file = option("--config");
   if (!told.empty() || !file.starts_with('/')) return told;
-  try {
-    const YAML::Node root = YAML::Load(host.Read(file).value_or(""));
-    const YAML::Node value = root.IsMap() ? root["containerRuntimeEndpoint"] : YAML::Node();
-    return value.IsDefined() && value.IsScalar() ? value.Scalar() : "";
-  } catch (const YAML::Exception&) {  // the kubelet would not start with it
-    return "";
-  }
+  return TextAt(host.Read(file).value_or(""), "containerRuntimeEndpoint");
 }
 
 absl::Status CheckKubelet(const HostFs& host, const Location& where) {
@@ -261,7 +254,7 @@ absl::Status CheckKubelet(const HostFs& host, const Location& where) {
 
 std::optional<std::string> OptionIn(const std::vector<std::string>& command,
                                     const std::vector<std::string>& names) {
-  static const std::set<std::string> kWithValue = {"c", "config", "l",    "log-level",
+  static const std::set<std::string> kWithValue = {"c", "config",  "l",    "log-level",
                                                    "a", "address", "root", "state"};
   std::optional<std::string> found;
   for (size_t i = 1; i < command.size() && command[i].starts_with('-'); ++i) {

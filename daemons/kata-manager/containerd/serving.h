@@ -22,8 +22,8 @@ struct Node {
   Services& services;
 };
 
-// kFailedPrecondition where two answers differ, naming both: two distributions that run, the file of
-// the process and of its unit or of the hints, the socket and that of the kubelet.
+// kFailedPrecondition where two answers differ, naming both: two distributions that run, the file
+// of the process and of its unit or of the hints, the socket and that of the kubelet.
 // kInvalidArgument for a flavor that there is not.
 absl::StatusOr<Location> FindServing(const Node& node, const Hints& hints);
 

@@ -137,9 +137,9 @@ TEST_CASE("sandboxes are told apart by what containerd wrote down") {
   Node node;
   const auto shim = [&](int pid, const std::string& id, const std::string& bundle) {
     const std::string program = "/opt/kata/bin/containerd-shim-kata-v2";
-    fake::AddProcess(node.root, {.pid = pid,
-                                 .exe = program,
-                                 .arguments = {program, "-namespace", "k8s.io", "-id", id}});
+    fake::AddProcess(
+        node.root,
+        {.pid = pid, .exe = program, .arguments = {program, "-namespace", "k8s.io", "-id", id}});
     if (!bundle.empty()) {
       node.root.File(
           "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + id + "/config.json",

@@ -100,9 +100,8 @@ KataNode::KataNode(std::string containerd) : program(std::move(containerd)) {
 }
 
 void KataNode::RunWith(const std::vector<std::string>& command) {
-  fake::AddProcess(root, {.pid = 900,
-                          .exe = root.Of("/usr/bin/containerd").string(),
-                          .arguments = command});
+  fake::AddProcess(
+      root, {.pid = 900, .exe = root.Of("/usr/bin/containerd").string(), .arguments = command});
 }
 
 void KataNode::AddShim(int pid, const std::string& sandbox, const std::string& uids) {

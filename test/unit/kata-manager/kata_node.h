@@ -72,7 +72,7 @@ class KataNode {
   // the one that it does not like.
   rpc::RuntimeHandlers running = std::set<std::string>{"runc"};
   std::string disliked;
-  bool tells = true;  // of them
+  bool tells = true;                              // of them
   rpc::RuntimeVersion answers{"containerd", ""};  // no version: that of its program
   bool stopping = false;
   Options options;

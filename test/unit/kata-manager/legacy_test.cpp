@@ -137,13 +137,12 @@ TEST_CASE("what runs with it keeps it") {
     CHECK_THAT(node.Uninstall().Trouble(), Catch::Contains("abc among them"));
   }
   SECTION("a guest with its files") {
-    fake::AddProcess(
-        node.root,
-        {.pid = 6,
-         .comm = "qemu",
-         .exe = "/usr/bin/qemu",
-         .arguments = {"qemu", "-kernel",
-                       node.root.Of(kTop + "/kata-nvidia-gpu/vmlinuz").string()}});
+    fake::AddProcess(node.root,
+                     {.pid = 6,
+                      .comm = "qemu",
+                      .exe = "/usr/bin/qemu",
+                      .arguments = {"qemu", "-kernel",
+                                    node.root.Of(kTop + "/kata-nvidia-gpu/vmlinuz").string()}});
     CHECK_THAT(node.Uninstall().Trouble(), Catch::Contains("a guest still uses files of"));
   }
   SECTION("itself") {

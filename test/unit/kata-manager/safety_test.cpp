@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/places.h"
 #include "daemons/kata-manager/sandboxes.h"
 #include "daemons/kata-manager/state.h"
@@ -90,10 +89,9 @@ TEST_CASE("a configuration that was given, or has done something, must be there"
 
 TEST_CASE("a containerd whose files would not let it start is not restarted") {
   Node node;
-  const std::string broken =
-      GENERATE("version = 2\nimports = [\"/etc/containerd/other/nydus.toml\"]\n",
-               "version = 2\nimports = [\"nested.toml\"]\n",
-               "version = 2\nimports = [\"links/*.toml\"]\n");
+  const std::string broken = GENERATE(
+      "version = 2\nimports = [\"/etc/containerd/other/nydus.toml\"]\n",
+      "version = 2\nimports = [\"nested.toml\"]\n", "version = 2\nimports = [\"links/*.toml\"]\n");
   node.root.File("/etc/containerd/nested.toml", "imports = [\"/etc/containerd/gone.toml\"]\n");
   node.root.Link("/etc/containerd/links/a.toml", "/nowhere.toml");
   node.root.File(kMain, broken);
@@ -125,8 +123,8 @@ TEST_CASE("containerd 1.x takes the plugin's table from an imported file alone, 
 
 TEST_CASE("a class that containerd does not take keeps no other out") {
   Node node;
-  const std::string other = fmt::format(
-      "- {{name: kata-y, configPath: {}, handler: {{snapshoter: erofs}}}}\n", kVendor);
+  const std::string other =
+      fmt::format("- {{name: kata-y, configPath: {}, handler: {{snapshoter: erofs}}}}\n", kVendor);
   const Report report = node.Apply(kOneClass + other);
   CHECK_THAT(report.Trouble(), Catch::Contains("class kata-y: containerd would not take "
                                                "kata-y.snapshoter"));
@@ -140,11 +138,13 @@ TEST_CASE("the restart of a way back counts, and a containerd that stays down is
                            absl::FailedPreconditionError("ended with 'failed'")};
   node.services.unit.state = "failed";
   const Report report = node.Apply(kOneClass);
-  CHECK_THAT(report.Trouble(), Catch::Contains("containerd IS DOWN: containerd.service has failed") &&
-                                   Catch::Contains("journalctl -u containerd.service"));
+  CHECK_THAT(report.Trouble(),
+             Catch::Contains("containerd IS DOWN: containerd.service has failed") &&
+                 Catch::Contains("journalctl -u containerd.service"));
   CHECK(node.state().restarts.size() == 2);
   Deps deps = node.deps();
-  CHECK_THAT(DescribeStatus(deps, node.options, node.config(kOneClass)), Catch::Contains("IS DOWN"));
+  CHECK_THAT(DescribeStatus(deps, node.options, node.config(kOneClass)),
+             Catch::Contains("IS DOWN"));
   node.services.unit.state = "";
   node.services.now += 60;
   CHECK_THAT(node.Apply("containerd: {restart: auto}\n").Trouble(), !Catch::Contains("IS DOWN"));
@@ -316,7 +316,8 @@ TEST_CASE("a process of somebody else is no sandbox and uses nothing, whatever i
   node.AddShim(5, "nobody-was-here", "65534\t65534\t65534\t65534");
   CHECK(SandboxesOf(node.kernel, {"kata-x"}).empty());
   const std::string directory = node.root.Of(kDir).string();
-  fake::NodeProcess process{.pid = 6, .exe = "/usr/bin/tail", .arguments = {"tail", directory + "/x"}};
+  fake::NodeProcess process{
+      .pid = 6, .exe = "/usr/bin/tail", .arguments = {"tail", directory + "/x"}};
   process.uids = "7\t7\t7\t7";
   fake::AddProcess(node.root, process);
   CHECK_FALSE(IsInUse(node.kernel, directory));
@@ -360,59 +361,4 @@ TEST_CASE("what a unit may not write is told with what to do about it") {
   ::unsetenv("INVOCATION_ID");
   CHECK_THAT(told, Catch::Contains("Read-only") && Catch::Contains("ReadWritePaths="));
   CHECK_THAT(Text(Commit(fs, {"/data/x", std::nullopt, "a"})), !Catch::Contains("ReadWritePaths="));
-}
-
-// CRI-O.
-
-TEST_CASE("any key may be in our file of CRI-O, and what it has no place for is told") {
-  for (const char* text : {"x=1\n", "[crio]\nlog_level = \"debug\"\n", "[crio.runtime.runtimes]\n",
-                           "[crio.runtime.runtimes.a]\n", "a.b = [1]\n", "not TOML"}) {
-    CAPTURE(text);
-    KataNode node;
-    node.options.runtime = "crio";
-    node.services.name = "crio.service";
-    node.tells = false;
-    node.root.File("/etc/crio/crio.conf.d/99-gpuhost-kata.conf", text);
-    const Report report = node.Apply(kOneClass + "  snapshotter: nydus\n  handler: {a: 1}\n");
-    INFO(report.Trouble());
-    CHECK(report.AllWell());
-    CHECK(report.notes == std::vector<std::string>{
-                              "class kata-x: CRI-O has no place for snapshotter, handler.a, which "
-                              "is left out"});
-  }
-}
-
-TEST_CASE("texts about CRI-O speak of CRI-O") {
-  KataNode node;
-  node.options.runtime = "crio";
-  node.services.name = "crio.service";
-  node.tells = false;
-  REQUIRE(node.Apply(kOneClass).AllWell());
-  node.services.now += 60;
-  CHECK_THAT(node.Apply("").Trouble(), Catch::Contains("CRI-O has been restarted 1 times"));
-}
-
-// CRI-O 1.37.0 reads every file below that directory, of any name, and stops on a broken one.
-TEST_CASE("killed at any write, nothing of ours but the drop-in is where CRI-O reads everything") {
-  KataNode node;
-  node.options.runtime = "crio";
-  node.services.name = "crio.service";
-  node.tells = false;
-  const auto names = [&] {
-    return node.kernel.List("/etc/crio/crio.conf.d").value_or(std::vector<std::string>());
-  };
-  int written = 0;
-  node.kernel.FailWritesWhile([&](const std::string& path) {
-    if (path != "/etc/crio/crio.conf.d/99-gpuhost-kata.conf") return false;
-    ++written;
-    CHECK(node.root.Exists("/etc/crio/.99-gpuhost-kata.conf"));  // it is only renamed
-    CHECK(names().size() <= 1);
-    return false;
-  });
-  node.root.File("/etc/crio/crio.conf.d/99-gpuhost-kata.conf.tmp.AbCdEf", "left");
-  node.root.File("/etc/crio/.99-gpuhost-kata.conf.tmp.AbCdEf", "left");
-  REQUIRE(node.Apply(kOneClass).AllWell());
-  CHECK(names() == std::vector<std::string>{"99-gpuhost-kata.conf"});
-  CHECK(*node.kernel.List("/etc/crio") == std::vector<std::string>{"crio.conf.d"});
-  CHECK(written == 1);
 }

@@ -23,7 +23,8 @@ struct Node : KataNode {
     return containerd::FindServing({kernel, kernel, services}, hints);
   }
   std::string Refusal(const containerd::Hints& hints = {}) { return Text(Find(hints).status()); }
-  void AddKubelet(const std::vector<std::string>& arguments, const std::string& uids = "0\t0\t0\t0") {
+  void AddKubelet(const std::vector<std::string>& arguments,
+                  const std::string& uids = "0\t0\t0\t0") {
     fake::AddProcess(root, {.pid = 700,
                             .comm = "kubelet",
                             .exe = "/usr/bin/kubelet",
@@ -34,8 +35,9 @@ struct Node : KataNode {
   void AddK3s() {
     const std::string program = "/var/lib/rancher/k3s/data/current/bin/containerd";
     root.File(program, "");
-    root.File(kK3s, "version = 3\nimports = [\"/var/lib/rancher/k3s/agent/etc/containerd/"
-                    "config-v3.toml.d/*.toml\"]\n");
+    root.File(kK3s,
+              "version = 3\nimports = [\"/var/lib/rancher/k3s/agent/etc/containerd/"
+              "config-v3.toml.d/*.toml\"]\n");
     services.others["k3s.service"] = {.active = true, .state = "active", .main_pid = 1000};
     fake::AddProcess(root, {.pid = 2345,
                             .exe = root.Of(program).string(),
@@ -147,7 +149,8 @@ TEST_CASE("two distributions that run are a refusal that names both") {
 
 TEST_CASE("the kubelet's container runtime is the one that is meant") {
   Node node;
-  node.AddKubelet({"kubelet", "--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock"});
+  node.AddKubelet(
+      {"kubelet", "--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock"});
   CHECK(node.Find().ok());
   node.AddKubelet({"kubelet", "--container-runtime-endpoint", "unix:///run/crio/crio.sock"});
   CHECK_THAT(node.Refusal(), Catch::Contains("process 700, uses unix:///run/crio/crio.sock") &&
