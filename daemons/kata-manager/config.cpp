@@ -258,11 +258,8 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
   return absl::OkStatus();
 }
 
-// Whether a text that ParseConfig takes has no document, or one without a key.
-bool SaysNothing(const std::string& text) {
-  const YAML::Node root = YAML::Load(text);
-  return root.IsNull() || root.size() == 0;
-}
+// Whether a text that ParseConfig takes is blank, or comments alone.
+bool SaysNothing(const std::string& text) { return YAML::Load(text).IsNull(); }
 
 }  // namespace
 

@@ -163,8 +163,10 @@ absl::Status AskProgram(Deps& deps, const Options& options, const Config& config
   GPUHOST_ASSIGN(observed.version, containerd::ParseVersion(said));
   if (!wanted) return absl::OkStatus();
   GPUHOST_TRY(CheckVersion(deps, observed.where, said, *observed.version));
-  GPUHOST_TRY(CheckNotReplaced(deps, observed));
+  GPUHOST_TRY(containerd::CheckImports(containerd::ReadClosure(deps.fs, deps.host, observed.where),
+                                       containerd::OwnFileSeen(observed.where)));
   if (!observed.where.merged.empty()) return absl::OkStatus();
+  GPUHOST_TRY(CheckNotReplaced(deps, observed));
   GPUHOST_ASSIGN(observed.bare, containerd::DumpWithoutUs(
                                     deps.fs, *program, observed,
                                     ScratchFor(deps, options, ArtifactsDir(options, config))));

@@ -163,8 +163,8 @@ std::string RuntimeLine(const Deps& deps, const Options& options, const Config& 
 // How silence counts: only where nothing was ever done is it the same as "no classes".
 absl::StatusOr<Config> ConfigFor(const Deps& deps, const Options& options) {
   const bool fresh = !HasRecords(deps.fs, options.artifacts_dir);
-  // To take everything away no class has to be known.
-  const bool all_goes = options.verb == Verb::kUninstall;
+  // To take back what was done no class has to be known.
+  const bool all_goes = options.verb == Verb::kUninstall || options.verb == Verb::kRollback;
   return ReadConfig(
       deps.fs, options.config_path,
       {.missing = !options.config_given && (fresh || all_goes), .empty = fresh || all_goes});

@@ -73,6 +73,7 @@ TEST_CASE("a configuration that was given, or has done something, must be there"
   node.options.config_given = true;
   CHECK(RunOnce(deps, node.options) == 3);
   node.options.config_given = false;
+  node.options.verb = Verb::kRun;
   REQUIRE(node.Apply(kOneClass).AllWell());
   const std::string with = node.Content(kMain);
   node.options.verb = Verb::kApply;
@@ -89,9 +90,10 @@ TEST_CASE("a configuration that was given, or has done something, must be there"
 
 TEST_CASE("a containerd whose files would not let it start is not restarted") {
   Node node;
-  const std::string broken = GENERATE(
-      "version = 2\nimports = [\"/etc/containerd/other/nydus.toml\"]\n",
-      "version = 2\nimports = [\"nested.toml\"]\n", "version = 2\nimports = [\"links/*.toml\"]\n");
+  const std::string broken =
+      GENERATE("version = 2\nimports = [\"/etc/containerd/other/nydus.toml\"]\n",
+               "version = 2\nimports = [\"nested.toml\"]\n",
+               "version = 2\nimports = [\"/etc/containerd/links/*.toml\"]\n");
   node.root.File("/etc/containerd/nested.toml", "imports = [\"/etc/containerd/gone.toml\"]\n");
   node.root.Link("/etc/containerd/links/a.toml", "/nowhere.toml");
   node.root.File(kMain, broken);

@@ -81,7 +81,8 @@ TEST_CASE("a block comes in, is replaced, and goes") {
   REQUIRE(other.ok());
   CHECK(WithoutBlock(*other) == text);
   CHECK(WithoutBlock(*with) == text);
-  CHECK(WithoutBlock(*with + "[later]\nx = 1\n") == text + "[later]\nx = 1\n");
+  const bool ended = text.empty() || text.ends_with('\n');
+  if (ended) CHECK(WithoutBlock(*with + "[later]\nx = 1\n") == text + "[later]\nx = 1\n");
 }
 
 TEST_CASE("a block stays where it is when somebody writes behind it or takes its blank line") {
@@ -92,7 +93,7 @@ TEST_CASE("a block stays where it is when somebody writes behind it or takes its
   CHECK(*WithBlock("main", with + later, kTables) == with + later);
   CHECK(WithBlock("main", with + later, other)->ends_with(later));
   const size_t begin = with.find("# BEGIN");
-  const size_t blank = with[begin - 2] == '\r' ? 2 : 1;
+  const size_t blank = begin > 1 && with[begin - 2] == '\r' ? 2 : 1;
   const std::string tight = with.substr(0, begin - blank) + with.substr(begin);
   const std::string whole = text.empty() || text.ends_with('\n') ? tight : with;
   CHECK(Flatten("main", WithoutBlock(whole + later)).ok());
