@@ -11,6 +11,8 @@
 
 #include "daemons/common/node/process.h"
 #include "daemons/kata-manager/config.h"
+#include "daemons/kata-manager/containerd/unit_file.h"
+#include "daemons/kata-manager/toml.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::containerd {
@@ -89,10 +91,14 @@ struct Start {
   std::string name;
   Unit unit;
 };
-std::optional<Start> StartOf(Services& services, const Location& where) {
+std::optional<Start> StartOf(const HostFs& host, Services& services, const Location& where) {
   std::optional<Start> first;
   for (const std::string& name : where.units) {
     const auto unit = services.Look(name);
+    if (absl::IsUnavailable(unit.status()) && !first) {
+      const auto command = CommandInUnitFile(host, name);
+      if (!command.empty()) first = Start{name, {.main_pid = 0, .command = command}};
+    }
     if (!unit.ok()) continue;
     if (unit->active) return Start{name, *unit};
     if (!first) first = Start{name, *unit};
@@ -189,6 +195,25 @@ absl::StatusOr<Location> With(const HostFs& fs, Location where, Hints hints,
   return Locate(fs, hints);
 }
 
+// What is below /usr is the distribution's, and comes anew with its updates. Where such a main file
+// imports a directory that is the administrator's, ours goes there.
+void KeepOutOfUsr(const HostFs& fs, Location& where) {
+  if (!where.editable || !where.main.starts_with("/usr/")) return;
+  where.editable = false;
+  where.why_not = fmt::format(
+      "{} belongs to the distribution; copy it to {}, and have the unit start containerd with "
+      "--config {} (systemctl edit {}), or import {} in it",
+      where.main, kDefaultMain, kDefaultMain, where.units.front(), where.file);
+  const auto main = ReadMainFile(where.main, fs.Read(where.main).value_or(""));
+  if (!main.ok()) return;
+  for (const Import& import : main->imports) {
+    const size_t slash = import.value.rfind('/');
+    if (!import.value.starts_with('/') || import.value.starts_with("/usr/")) continue;
+    if (import.value.substr(slash) != "/*.toml") continue;
+    where.file = import.value.substr(0, slash) + where.file.substr(where.file.rfind('/'));
+  }
+}
+
 // A program that only root can replace. Those of a test are its own.
 bool IsSafe(const HostFs& host, const std::string& path) {
   struct stat found {};
@@ -280,7 +305,7 @@ absl::StatusOr<Location> FindServing(const Node& node, const Hints& hints) {
     if (flavor.empty()) GPUHOST_TRY(CheckOneInstalled(node.fs));
   }
   GPUHOST_ASSIGN(Location where, Locate(node.fs, known));
-  const auto start = StartOf(node.services, where);
+  const auto start = StartOf(node.host, node.services, where);
   const auto process = ProcessOf(node.host, where, found.own, start);
   const std::vector<std::string> command = CommandOf(where, start);
   if (!process && start && start->unit.active && command.empty() && hints.main.empty() &&
@@ -292,6 +317,7 @@ absl::StatusOr<Location> FindServing(const Node& node, const Hints& hints) {
   }
   GPUHOST_ASSIGN(const std::string main, MainOf(process, command, start, !hints.main.empty()));
   GPUHOST_ASSIGN(where, With(node.fs, std::move(where), known, main));
+  KeepOutOfUsr(node.fs, where);
   const auto address = OptionIn(process ? process->arguments : command, {"a", "address"});
   if (address && address->starts_with('/') && !hints.socket.empty() &&
       SocketPath(*address) != SocketPath(hints.socket)) {

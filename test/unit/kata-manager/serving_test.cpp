@@ -92,6 +92,34 @@ TEST_CASE("one that does not run has the file that its unit would give it") {
   CHECK(node.Find({.main = kMain})->main == kMain);
 }
 
+TEST_CASE("a file of the distribution is not edited, and what to do is said") {
+  Node node;
+  const std::string main = "/usr/share/containerd/config.toml";
+  node.root.Remove("/proc/900");
+  node.services.name = "nothing.service";
+  node.root.File(main, "version = 2\n");
+  node.root.File("/usr/lib/systemd/system/containerd.service",
+                 "[Service]\nEnvironment=CONTAINERD_CONFIG=/etc/old.toml\n"
+                 "ExecStart=-/usr/bin/containerd \\\n  --config ${CONTAINERD_CONFIG}\n");
+  node.root.File("/etc/systemd/system/containerd.service.d/a.conf",
+                 "[Service]\nEnvironment=\"CONTAINERD_CONFIG=" + main + "\" OTHER=1\n");
+  struct Away : Services {
+    absl::StatusOr<Unit> Look(const std::string&) override { return absl::UnavailableError(""); }
+    absl::Status Restart(const std::string&, Duration) override {
+      return absl::UnavailableError("");
+    }
+  } away;
+  const auto found = containerd::FindServing({node.kernel, node.kernel, away}, {});
+  INFO(Text(found.status()));
+  REQUIRE(found.ok());
+  CHECK(found->main == main);
+  CHECK_FALSE(found->editable);
+  CHECK_THAT(found->why_not, Catch::Contains("systemctl edit containerd.service"));
+  node.root.File(main, "version = 3\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n");
+  CHECK(containerd::FindServing({node.kernel, node.kernel, away}, {})->file ==
+        "/etc/containerd/conf.d/gpuhost-kata.toml");
+}
+
 TEST_CASE("two answers to the question for the file are a refusal that names both") {
   Node node;
   node.RunWith({"/usr/bin/containerd", "-c", kOther});
