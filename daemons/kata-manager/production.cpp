@@ -46,6 +46,7 @@ Production::Production(const Options& options, int stop_fd)
            .stopping = [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; },
            .progress =
                [this](uint64_t arrived, uint64_t size) {
+                 heartbeat_->Beat(clock_);
                  if (clock_.Now() - told_ < kProgress && arrived < size) return;
                  told_ = clock_.Now();
                  service::Log(service::Level::kInfo, "pulling",
@@ -74,7 +75,8 @@ Deps Production::deps() {
               [this](const RuntimeClass& entry, const Config& config) {
                 return fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
               },
-          .drift = Drift(clock_)};
+          .drift = Drift(clock_),
+          .heartbeat = heartbeat_};
 }
 
 }  // namespace gpuhost::kata_manager
