@@ -222,7 +222,8 @@ std::vector<std::string> WithVariables(const std::vector<std::string>& command,
                                        const std::vector<std::string>& variables) {
   std::vector<std::string> words;
   for (std::string word : command) {
-    for (const std::string& variable : variables) {
+    for (auto last = variables.rbegin(); last != variables.rend(); ++last) {  // it wins
+      const std::string& variable = *last;
       const size_t equals = std::min(variable.find('='), variable.size());
       const std::string name = variable.substr(0, equals);
       const std::string value = variable.substr(std::min(equals + 1, variable.size()));
