@@ -6,6 +6,7 @@
 
 #include "daemons/common/service/status_document.h"
 #include "daemons/node-validator/bundle/redact.h"
+#include "daemons/node-validator/bundle/redact_text.h"
 #include "daemons/node-validator/observe/value.h"
 
 namespace gpuhost::node_validator {
