@@ -40,6 +40,7 @@ void FakeKernel::Add(const Function& function) {
   attribute("subsystem_device", fmt::format("{:#06x}", function.subsystem));
   attribute("numa_node", "0");
   attribute("driver_override", "(null)");
+  attribute("enable", "0");
   attribute("reset", "");
   attribute("reset_method", "flr bus");
   attribute("power_state", "D0");

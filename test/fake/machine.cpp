@@ -60,11 +60,13 @@ void Machine::HoldOpen(size_t index, int pid, const std::string& command) {
 
 void Machine::RunVirtualMachine(size_t index, int pid) {
   HoldOpen(index, pid, "qemu-system-x86");
+  root.File(pci::SysfsPath(*pci::Bdf::Parse(BdfOf(index)), "enable"), "1\n");
   reserved_.insert(index);
 }
 
 void Machine::EndVirtualMachine(size_t index, int pid) {
   root.Remove(fmt::format("/proc/{}", pid));
+  root.File(pci::SysfsPath(*pci::Bdf::Parse(BdfOf(index)), "enable"), "0\n");
   reserved_.erase(index);
 }
 

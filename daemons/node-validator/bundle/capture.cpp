@@ -44,8 +44,8 @@ void LookAtMore(const Tree& tree, const Facts& facts) {
     for (const pci::Device& device : gpu.neighbours) LookAtDevice(tree, device);
     for (const Bridge& bridge : gpu.bridges) tree.Link(pci::SysfsPath(bridge.bdf)).IgnoreError();
   }
-  for (const std::string& directory : {std::string(service::kStatusDirectory),
-                                       fmt::format("{}/flight", service::kStatusDirectory)}) {
+  for (const std::string& directory :
+       {std::string(service::kStatusDirectory), std::string("/run/nvidia/gpuhost-flight")}) {
     for (const auto& name : tree.List(directory).value_or(std::vector<std::string>())) {
       if (name.ends_with(".json")) tree.Read(fmt::format("{}/{}", directory, name)).IgnoreError();
     }
