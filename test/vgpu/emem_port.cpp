@@ -30,6 +30,7 @@ bool EmemPort::Owns(uint32_t offset) const {
 
 void EmemPort::Reset() {
   ports_.fill({});
+  views_.fill({});
   worker_.Reset();
   for (uint32_t i = 0; i < kChannels; ++i) {
     requests_[i] = answers_[i] = {i * kChannelBytes, i * kChannelBytes};
@@ -54,6 +55,7 @@ uint32_t EmemPort::Read(uint32_t offset) {
   const bool second = (offset & 4) != 0;
   if (offset < kRequests) return second ? ReadData(channel) : ports_[channel].control;
   const Queue& queue = (offset < kAnswers ? requests_ : answers_)[channel];
+  if (offset >= kAnswers) views_[channel].Look(!queue.Empty());
   return second ? queue.tail : queue.head;
 }
 
@@ -67,7 +69,7 @@ void EmemPort::Write(uint32_t offset, uint32_t value) {
   } else if (second) {
     WriteData(channel, value);
   } else {
-    ports_[channel] = {value, !answers_[channel].Empty()};
+    ports_[channel] = {value, !answers_[channel].Empty() && views_[channel].Careless()};
   }
 }
 
@@ -108,9 +110,13 @@ void EmemPort::WritePointer(Queue& queue, uint32_t channel, bool is_request, boo
     world_.breach("queue pointers are moved while a request waits to be taken");
   }
   (is_tail ? queue.tail : queue.head) = value;
-  if (!is_request) return;
+  if (!is_request) {
+    views_[channel].saw = !queue.Empty();
+    return;
+  }
   // The write of the head is what wakes the FSP; a tail alone is not seen.
   const bool rings = !is_tail && !queue.Empty();
+  if (rings) views_[channel] = {};
   sent_[channel] = now;
   taken_[channel] = rings ? worker_.TakeTime() : TimePoint::max();
 }

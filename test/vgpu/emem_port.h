@@ -37,7 +37,7 @@ class EmemPort : public FspPortModel {
   };
   struct Port {
     uint32_t control = 0;
-    bool unread = false;  // an answer waited when the port was set up
+    bool unread = false;  // an answer waited when the port was set up, and the host could know
   };
 
   void Advance();
@@ -53,6 +53,7 @@ class EmemPort : public FspPortModel {
   std::array<uint32_t, kChannels * kChannelBytes / 4> emem_{};
   std::array<Port, kChannels> ports_{};
   std::array<Queue, kChannels> requests_{}, answers_{};
+  std::array<HostView, kChannels> views_{};
   std::array<TimePoint, kChannels> sent_{}, taken_{};  // taken: when it will be
   uint32_t working_for_ = kUsualChannel;
 };

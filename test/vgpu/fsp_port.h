@@ -19,6 +19,15 @@ struct FspWorld {
   uint64_t seed = 0;                               // of delays
 };
 
+// What the host knows of answers that nobody has fetched. One that comes between its look and its
+// next request is not its fault.
+struct HostView {
+  bool looked = false;  // since its last request
+  bool saw = false;     // an answer, when it looked last
+  void Look(bool there) { looked = true, saw = there; }
+  bool Careless() const { return saw || !looked; }
+};
+
 // The Foundation Security Processor as BAR0 shows it. It takes a request some time after it was
 // sent, and answers some time after that, one request at a time and never before the answer before
 // has been fetched.

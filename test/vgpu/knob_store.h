@@ -25,8 +25,12 @@ class KnobStore {
   std::vector<uint32_t> Answer(const std::vector<uint32_t>& request);
 
   uint16_t knob(uint16_t id) const;
-  void SetKnob(uint16_t id, uint16_t value) { knobs_[id] = value; }
-  // Whether knobs have been written by message since this was asked last.
+  // By other means than a message.
+  void SetKnob(uint16_t id, uint16_t value) {
+    knobs_[id] = value;
+    written_ = false;
+  }
+  // Whether knobs have been written by message, and by nothing else, since this was asked last.
   bool TakeWritten() { return std::exchange(written_, false); }
 
  private:

@@ -19,6 +19,7 @@ uint32_t MnocPort::Read(uint32_t offset) {
   Advance();
   switch (offset) {
     case kAnswerInfo:
+      view_.Look(!answer_.empty());
       return (answer_error_ ? kError : 0) | (answer_.empty() ? 0 : answer_bytes_ | kReady);
     case kAnswerData:
       return Pop();
@@ -37,7 +38,10 @@ void MnocPort::Write(uint32_t offset, uint32_t value) {
 
 void MnocPort::Announce(uint32_t bytes) {
   if (announced_ != 0) world_.breach("a request is announced while another one waits");
-  if (!answer_.empty()) world_.breach("a request is announced before the answer is fetched");
+  if (!answer_.empty() && view_.Careless()) {
+    world_.breach("a request is announced before the answer is fetched");
+  }
+  view_ = {};
   refused_ = bytes == 0 || bytes > kMaxMessage;
   announced_ = refused_ ? 0 : bytes;
   request_.clear();
@@ -66,6 +70,7 @@ uint32_t MnocPort::Pop() {
   }
   const uint32_t word = answer_.front();
   answer_.pop_front();
+  view_.saw = !answer_.empty();
   return word;
 }
 
@@ -97,6 +102,7 @@ void MnocPort::Reset() {
   refused_ = answer_error_ = false;
   request_.clear();
   answer_.clear();
+  view_ = {};
 }
 
 // One request has been answered and another one sent.

@@ -45,6 +45,7 @@ class MnocPort : public FspPortModel {
   std::deque<uint32_t> answer_;
   uint32_t answer_bytes_ = 0;
   bool answer_error_ = false;  // cleared by the next answer
+  HostView view_;
 };
 
 }  // namespace gpuhost::vgpu

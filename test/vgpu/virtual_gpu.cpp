@@ -171,12 +171,8 @@ void VirtualGpu::Reset() {
 void VirtualGpu::Latch() {
   decoupled_ = knobs_.knob(kDecoupler) == kDecouplerOn;
   const bool ppcie = knobs_.knob(kPpcie) != 0, cc = knobs_.knob(kCcMode) != 0;
-  const bool hindered =
-      !board_.is_blackwell && (cc || ppcie) &&
-      std::ranges::any_of(kFeatures, [this](uint16_t id) { return knobs_.knob(id) != 0; });
-  if (hindered) {
-    mode_word_ = 0;
-  } else if (board_.is_switch) {
+  leaks_ = std::ranges::any_of(kFeatures, [this](uint16_t id) { return knobs_.knob(id) != 0; });
+  if (board_.is_switch) {
     mode_word_ = ppcie ? 1 : 0;
   } else {
     mode_word_ = (cc ? 1u : 0u) | (knobs_.knob(kCcDevtools) != 0 ? 2u : 0u) | (ppcie ? 0x20u : 0u) |
@@ -259,9 +255,12 @@ uint32_t VirtualGpu::mode_word() const {
   return mode_word_;
 }
 
-bool VirtualGpu::decoupled() const {
+bool VirtualGpu::sealed() const {
   const std::lock_guard lock(mutex_);
-  return decoupled_;
+  const uint32_t mode = mode_word_ & 0x23;
+  const bool on = board_.is_switch ? mode == 1 : mode == 1 || mode == 0x20;
+  const bool has_guards = !board_.is_blackwell;
+  return on && (!has_guards || !leaks_) && (!has_guards || board_.is_switch || decoupled_);
 }
 
 void VirtualGpu::SetRegister(uint32_t offset, uint32_t value) {

@@ -56,7 +56,9 @@ class VirtualGpu {
   uint16_t knob(uint16_t id) const;
   void SetKnob(uint16_t id, uint16_t value);
   uint32_t mode_word() const;  // effective, whether booted or not
-  bool decoupled() const;  // BAR0 is closed to most accesses, as the knobs of the last reset say
+  // CC or protected PCIe is effective, and with it what these modes need: on Hopper the decoupler
+  // (knob 10), which closes BAR0 to most accesses, and the features of knobs 2, 4 and 34 off.
+  bool sealed() const;
   // The register at `offset` answers `value` from now on, whatever its content.
   void SetRegister(uint32_t offset, uint32_t value);
 
@@ -103,6 +105,7 @@ class VirtualGpu {
   TimePoint reset_at_;
   uint32_t mode_word_ = 0;
   bool decoupled_ = false;
+  bool leaks_ = false;  // a feature is effective that CC must not have beside it
   bool slept_ = false;
   std::map<uint32_t, uint32_t> fixed_;  // registers that answer always the same
   std::vector<std::string> breaches_;

@@ -49,6 +49,7 @@ void WalkAllPairs(const std::vector<std::string_view>& boards, const std::vector
         CHECK(machine.Pending(i) == after);
         CHECK(machine.gpu(i).counters().resets == (before == after ? 1u : 2u));
         CHECK(machine.gpu(i).counters().too_early == 0);
+        CHECK(machine.gpu(i).sealed() == (after == State::kOn || after == State::kPpcie));
       }
     }
   }
