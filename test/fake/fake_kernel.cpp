@@ -127,6 +127,14 @@ std::vector<std::string> FakeKernel::writes() const {
 }
 
 absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
+  return Do(Duration::max(), path, text);
+}
+
+absl::Status FakeKernel::WriteWithin(Duration limit, std::string_view path, std::string_view text) {
+  return Do(limit, path, text);
+}
+
+absl::Status FakeKernel::Do(Duration limit, std::string_view path, std::string_view text) {
   const std::string p(path);
   if (fails_ && fails_(p)) return absl::CancelledError("write " + p);
   if (hook_) hook_(p);
@@ -142,12 +150,8 @@ absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
     }
   }
   if (!root_.Exists(path)) return ErrnoStatus(ENOENT, fmt::format("write '{}' to {}", text, path));
-  return Annotate(React(p, WithoutNewline(std::string(text))),
+  return Annotate(React(limit, p, WithoutNewline(std::string(text))),
                   fmt::format("write '{}' to {}", text, path));
-}
-
-absl::Status FakeKernel::WriteWithin(Duration, std::string_view path, std::string_view text) {
-  return Write(path, text);
 }
 
 bool FakeKernel::IsLeftBehind(std::string_view name) const {
@@ -191,7 +195,7 @@ absl::StatusOr<std::string> FakeKernel::ReadAtWithin(Duration, std::string_view 
   return ReadAt(path, offset, count);
 }
 
-absl::Status FakeKernel::React(const std::string& path, const std::string& text) {
+absl::Status FakeKernel::React(Duration limit, const std::string& path, const std::string& text) {
   if (path.starts_with(kDrivers)) {
     const auto [driver, attribute] = Split(path, kDrivers);
     return attribute == "bind" ? Bind(driver, text) : Unbind(driver, text);
@@ -200,11 +204,19 @@ absl::Status FakeKernel::React(const std::string& path, const std::string& text)
     return native_.empty() ? absl::OkStatus() : Bind(native_, text);
   }
   if (path.starts_with(kDevices) && path.ends_with("/reset")) {
-    vgpu::VirtualGpu* gpu = GpuOf(path);
-    return gpu == nullptr ? ErrnoStatus(ENOTTY, "no reset") : gpu->FunctionLevelReset();
+    return Reset(limit, path);
   }
   root_.File(path, (path.ends_with("/driver_override") && text.empty() ? "(null)" : text) + "\n");
   return absl::OkStatus();
+}
+
+// Source: pci_reset_function() of the kernel. A device that sleeps and wakes (pm) keeps its state.
+absl::Status FakeKernel::Reset(Duration limit, const std::string& path) {
+  vgpu::VirtualGpu* gpu = GpuOf(path);
+  const std::string methods = WithoutNewline(root_.Content(path + "_method"));
+  if (gpu == nullptr || methods.empty()) return ErrnoStatus(ENOTTY, "no reset");
+  if (methods.starts_with("pm")) return absl::OkStatus();
+  return gpu->FunctionLevelReset(limit, /*others=*/methods != "flr");
 }
 
 absl::Status FakeKernel::Bind(const std::string& driver, const std::string& bdf) {

@@ -19,7 +19,8 @@ namespace gpuhost::fake {
 
 // A HostFs over a TempRoot that answers writes to PCI attributes as the kernel does:
 // driver_override, bind, unbind, reset and config change the tree and the virtual GPU behind the
-// device.
+// device. A reset takes the first method of `reset_method`; one that needs longer than WriteWithin
+// allows is not waited for.
 class FakeKernel : public HostFs {
  public:
   explicit FakeKernel(TempRoot& root) : HostFs(root.path()), root_(root) {}
@@ -87,7 +88,9 @@ class FakeKernel : public HostFs {
  private:
   bool Hangs(std::string_view path) const;
   absl::Status Hang(std::string_view path) const;
-  absl::Status React(const std::string& path, const std::string& text);
+  absl::Status Do(Duration limit, std::string_view path, std::string_view text);
+  absl::Status React(Duration limit, const std::string& path, const std::string& text);
+  absl::Status Reset(Duration limit, const std::string& path);
   absl::Status Bind(const std::string& driver, const std::string& bdf);
   absl::Status Unbind(const std::string& driver, const std::string& bdf);
   vgpu::VirtualGpu* GpuOf(std::string_view path) const;
