@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "daemons/common/rpc/runtime_handlers.h"
+#include "daemons/common/rpc/runtime_version.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/signals.h"
 #include "libgpuhost/base/status.h"
@@ -55,6 +56,8 @@ Production::Production(const Options& options, int stop_fd, Clock* clock)
                     },
                 .progress =
                     [this](uint64_t arrived, uint64_t size) {
+                      // Beside the passes it tells nothing of them.
+                      if (!background_) heartbeat_->Beat(clock_);
                       if (size < kWorthTelling) return;
                       if (clock_.Now() - told_ < kProgress && arrived < size) return;
                       told_ = clock_.Now();
@@ -94,7 +97,11 @@ Deps Production::deps() {
           .restart = {*services_, clock_, [] { return std::time(nullptr); }, Answers,
                       [](const std::string& socket) {
                         return rpc::AskRuntimeHandlers(socket, kAnswerLimit);
-                      }},
+                      },
+                      [](const std::string& socket) {
+                        return rpc::AskRuntimeVersion(socket, kAnswerLimit);
+                      },
+                      [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; }},
           .find_program =
               [this](const containerd::Location& where) {
                 return containerd::FindProgram(host_, where, options_.host_root);
@@ -110,7 +117,8 @@ Deps Production::deps() {
           .cancel_fetch =
               [this] {
                 if (background_) background_->Cancel();
-              }};
+              },
+          .heartbeat = heartbeat_};
 }
 
 }  // namespace gpuhost::kata_manager
