@@ -164,8 +164,8 @@ absl::StatusOr<std::string> WithBlock(const std::string& name, const std::string
       WithLineEnds(fmt::format("\n{}\n{}{}\n", kBegin, tables, kEnd), LineEnd(rest));
   wanted.insert(own.begin(), own.end());
   if (const Span there = BlockOf(text); there.end > 0) {  // it stays where it is, if it can
-    const std::string own = text[there.begin] == '#' ? block.substr(LineEnd(rest).size()) : block;
-    const std::string replaced = text.substr(0, there.begin) + own + text.substr(there.end);
+    const std::string lines = text[there.begin] == '#' ? block.substr(LineEnd(rest).size()) : block;
+    const std::string replaced = text.substr(0, there.begin) + lines + text.substr(there.end);
     if (Flatten(name, replaced).value_or(Flat()) == wanted) return replaced;
   }
   const auto flat = Flatten(name, rest + block);

@@ -61,9 +61,9 @@ absl::StatusOr<Unit> FakeServices::Look(const std::string& wanted) {
   if (other != others.end()) return other->second;
   if (wanted != name) return absl::NotFoundError("no such unit");
   if (crash_loop) ++unit.restarts;
-  Unit now = unit;
-  if (now.state.empty()) now.state = now.active ? "active" : "inactive";
-  return now;
+  Unit found = unit;
+  if (found.state.empty()) found.state = found.active ? "active" : "inactive";
+  return found;
 }
 
 absl::Status FakeServices::Restart(const std::string&, Duration) {

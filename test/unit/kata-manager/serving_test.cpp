@@ -33,8 +33,8 @@ struct Node : KataNode {
                             .uids = uids});
   }
   void AddK3s() {
-    const std::string program = "/var/lib/rancher/k3s/data/current/bin/containerd";
-    root.File(program, "");
+    const std::string its = "/var/lib/rancher/k3s/data/current/bin/containerd";
+    root.File(its, "");
     root.File(kK3s,
               "version = 3\nimports = [\"/var/lib/rancher/k3s/agent/etc/containerd/"
               "config-v3.toml.d/*.toml\"]\n");
