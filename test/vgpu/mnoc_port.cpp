@@ -77,15 +77,19 @@ uint32_t MnocPort::Pop() {
 // What has happened by now, in its order.
 void MnocPort::Advance() {
   if (!world_.runs()) return;
-  if (worker_.Busy() && answer_.empty()) {
-    if (const auto answer = worker_.Finish()) Deliver(*answer);
-  }
+  DeliverWhatIsDue();
   const bool complete = announced_ != 0 && 4 * request_.size() >= announced_;
   if (!complete || worker_.Busy() || world_.has_fault(Fault::kRpcSilent)) return;
   if (world_.clock.Now() < take_at_) return;
   worker_.Take(std::move(request_), take_at_);
   announced_ = 0;
   request_.clear();
+  DeliverWhatIsDue();
+}
+
+void MnocPort::DeliverWhatIsDue() {
+  if (!worker_.Busy() || !answer_.empty()) return;
+  if (const auto answer = worker_.Finish()) Deliver(*answer);
 }
 
 void MnocPort::Deliver(const std::vector<uint32_t>& answer) {

@@ -29,6 +29,7 @@ class MnocPort : public FspPortModel {
 
  private:
   void Advance();
+  void DeliverWhatIsDue();
   void Deliver(const std::vector<uint32_t>& answer);
   void Announce(uint32_t bytes);
   void Push(uint32_t word);
