@@ -173,13 +173,15 @@ class Supervisor {
 
   void HardwareEnded(int status) {
     hardware_ = 0;
+    start_hardware_at_ = TimePoint::max();
     if (api_status_ || stop_) return;
     if (WIFEXITED(status) && WEXITSTATUS(status) == kPeerTalksNonsense) return Kill(SIGKILL);
     if (clock_.Now() - hardware_since_ >= kLongLife) pause_ = patience_.first_pause;
-    Log(Level::kError, "hardware side died, starting another",
-        {{"of", HowEnded(status)}, {"pause", fmt::format("{:.0f} s", Seconds(pause_))}});
     start_hardware_at_ = clock_.Now() + pause_;
     pause_ = std::min(2 * pause_, patience_.last_pause);
+    // Hung up on, by an API side that is about to end or wants another one.
+    if (WIFEXITED(status) && WEXITSTATUS(status) == service::kDone) return;
+    Log(Level::kError, "hardware side died, another is started", {{"of", HowEnded(status)}});
   }
 
   void Kill(int signal) {

@@ -264,7 +264,11 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   receiver.response.code = static_cast<int>(http_code);
   curl_off_t seconds = 0;
   curl_easy_getinfo(handles_->easy, CURLINFO_RETRY_AFTER, &seconds);
-  if (seconds > 0) receiver.response.retry_after = std::chrono::seconds(seconds);
+  // A number of any size may come.
+  constexpr curl_off_t kLongest = 7 * 24 * 3600;
+  if (seconds > 0) {
+    receiver.response.retry_after = std::chrono::seconds(std::min(seconds, kLongest));
+  }
   return std::move(receiver.response);
 }
 

@@ -115,7 +115,7 @@ TEST_CASE("both sides run, and the status of the API side is that of the program
          HardwareProcess hardware(std::move(control));
          return hardware.Arm(Mode::kOn)->status.ok() && hardware.Reset()->status.ok() ? 4 : 9;
        }},
-      kQuick);
+      {});
   CHECK(program.Wait() == 4);
   CHECK(report->started == 1);
   CheckNothingArmed(report);
