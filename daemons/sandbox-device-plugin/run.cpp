@@ -153,9 +153,10 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
                            .cdi_files = plugin.cdi_files(),
                            .pass = clock.Now() - started});
     }
-    service::Notify("READY=1\nSTATUS=" + plugin.Summary());
+    const std::string summary = plugin.Summary();
+    service::Notify({.ready = true, .status = summary});
   } while (WaitForChange(clock, stop->fd(), *changes, plugin.wakeup(), limit));
-  service::Notify("STOPPING=1");
+  service::Notify({.stopping = true});
   Log(Level::kInfo, "stopping; CDI files stay");
   return service::kDone;
 }

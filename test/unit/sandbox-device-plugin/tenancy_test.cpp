@@ -33,10 +33,7 @@ struct Bench {
     kernel.Add({.bdf = kBdf, .iommu_group = 7, .driver = "vfio-pci", .gpu = &gpu});
     devices = *pci::ScanNvidia(kernel);
   }
-  void Open() {
-    root.File("/proc/42/comm", "qemu-system-x86\n");
-    root.Link("/proc/42/fd/7", "/dev/vfio/7");
-  }
+  void Open() { kernel.HoldOpen(42, "qemu-system-x86", "/sys/class/vfio/7/dev"); }
   void Close() { root.Remove("/proc/42"); }
   Problem Examine(bool assigned, bool withheld = false, bool hands_off = false) {
     const auto problems = tenancy.Examine({{unit, assigned, withheld, hands_off}}, devices);
