@@ -27,7 +27,7 @@ Woken FdWakeup::Wait(std::optional<Duration> limit) {
     const auto left = limit ? std::optional(*limit - (clock.Now() - start)) : std::nullopt;
     const auto readable = service::WaitReadable(
         {stop_.fd(), reload_.fd(), devices_.fd(), documents_.fd(), node_ ? node_->fd() : -1}, left);
-    const Woken woken{.stop = readable[0], .devices = readable[2]};
+    const Woken woken{.stop = readable[0], .devices = readable[2], .asked = readable[1]};
     if (readable[1]) {
       reload_.Drain();
       if (on_reload_) on_reload_();

@@ -22,6 +22,8 @@ class FdWakeup : public Wakeup {
   // Blocks SIGTERM, SIGINT and SIGHUP; call before the first thread starts. `directory`: where
   // status documents are, as this process names it.
   static absl::StatusOr<std::unique_ptr<FdWakeup>> Open(std::string directory);
+  // Readable, and from then on, when the process is to end.
+  int stop_fd() const { return stop_.fd(); }
   // From now on also changes of the node; it must outlive this.
   void Watch(OurNode& node) { node_ = &node; }
   // Called in a wait when SIGHUP has come; the wait ends then.

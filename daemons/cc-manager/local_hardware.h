@@ -26,6 +26,8 @@ class LocalHardware : public Hardware {
   using Observations = std::vector<cc::Observation>;
   absl::StatusOr<Observations> Observe();
   absl::Status Grabbed();
+  absl::StatusOr<Progress> DisarmAllIdle();
+  const cc::Observation* SeenOf(const pci::Bdf& bdf) const;
   const std::string& UserOf(const pci::Bdf& bdf) const;
   Progress ProgressOf(const cc::Outcome& outcome) const;
   Progress Finish();
@@ -37,6 +39,7 @@ class LocalHardware : public Hardware {
   std::map<pci::Bdf, cc::State> last_;
   Observations seen_;  // before the change; its users as of the last look
   bool force_ = false;
+  cc::Mode mode_ = cc::Mode::kOff;  // of the change
   std::unique_ptr<cc::Change> change_;
 };
 

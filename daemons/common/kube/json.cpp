@@ -103,6 +103,7 @@ absl::StatusOr<std::string> MergePatch(const NodePatch& patch) {
     for (const auto& [key, value] : *changes) GPUHOST_TRY(CheckOurs(key));
     if (!changes->empty()) metadata[part] = ToJson(*changes);
   }
+  if (!patch.resource_version.empty()) metadata["resourceVersion"] = patch.resource_version;
   return Dump(Json{{"metadata", metadata}});
 }
 

@@ -39,14 +39,16 @@ absl::StatusOr<std::string> ParseServerVersion(std::string_view body);
 struct NodePatch {
   LabelPatch labels;
   LabelPatch annotations;
+  std::string resource_version = {};  // of the node that it is made for; empty: of any
 };
 
 // OK for a key that gpuhost may write: "nvidia.com/" and a name as Kubernetes wants it. Else
 // kInvalidArgument.
 absl::Status CheckOurs(std::string_view key);
 
-// A JSON merge patch (RFC 7386) of metadata. Without resourceVersion: ours alone are set, whatever
-// happened to the others meanwhile. kInvalidArgument when a key is not ours.
+// A JSON merge patch (RFC 7386) of metadata. Without resource_version ours alone are set, whatever
+// happened to the others meanwhile; with it, all or none, and the server answers 409 when the node
+// has changed since. kInvalidArgument when a key is not ours.
 absl::StatusOr<std::string> MergePatch(const NodePatch& patch);
 
 // What a list of one node says: the node, unless there is none, and where to watch from.
