@@ -2,49 +2,21 @@
 #include "daemons/cc-manager/local_hardware.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 
+#include "daemons/cc-manager/device_users.h"
 #include "daemons/cc-manager/flight.h"
+#include "daemons/common/service/log.h"
 #include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/parallel.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
 #include "libgpuhost/gpu/session.h"
-#include "libgpuhost/pci/config_space.h"
 #include "libgpuhost/pci/scan.h"
-#include "libgpuhost/vfio/holders.h"
 
 namespace gpuhost::cc_manager {
 namespace {
-
-// Whether a device on vfio-pci works for somebody, although no process is seen that has it open:
-// those of other containers are hidden where /proc is not the host's. vfio-pci lets a device be bus
-// master only while it is open, and whoever drives one needs that.
-bool WorksForSomebody(HostFs& fs, const pci::Device& device) {
-  if (!device.BoundToVfio() || (device.power_state && *device.power_state != "D0")) return false;
-  const auto command = pci::ConfigSpace(fs, device.bdf).Read16(pci::kCommand);
-  return command.ok() && *command != 0xffff && (*command & pci::kCommandMaster) != 0;
-}
-
-// Fills in who has each of the devices open. After a look that did not see all processes, each
-// device may be in use.
-void LookForUsers(HostFs& fs, std::span<cc::Observation> seen) {
-  std::vector<pci::Device> devices;
-  for (const cc::Observation& one : seen) devices.push_back(one.device);
-  const vfio::Holders holders = vfio::FindHolders(fs, devices);
-  for (cc::Observation& one : seen) {
-    const auto holder = holders.by_device.find(one.device.bdf);
-    if (holder != holders.by_device.end()) {
-      one.in_use_by = vfio::ToString(holder->second);
-    } else if (WorksForSomebody(fs, one.device)) {
-      one.in_use_by = "a process that cannot be seen from here";
-    } else if (!holders.complete.ok()) {
-      one.in_use_by = fmt::format("somebody, perhaps: {}", Text(holders.complete));
-    } else {
-      one.in_use_by.clear();
-    }
-  }
-}
 
 // Nobody else talks to its firmware, and it has one that answers.
 bool MayAsk(const cc::Observation& seen) {
@@ -123,7 +95,8 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host) 
   return seen;
 }
 
-LocalHardware::LocalHardware(const gpu::Host& host) : host_(host) {
+LocalHardware::LocalHardware(const gpu::Host& host, const cc::Policy& policy, vfio::Hold hold)
+    : host_(host), policy_(policy), hold_(std::move(hold)) {
   const auto earlier = service::ReadStatusDocument(host.fs, "cc-manager");
   if (!earlier.ok()) return;
   for (const service::DeviceStatus& device : earlier->devices) {
@@ -192,7 +165,7 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
   return survey;
 }
 
-absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode, bool force) {
+absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode) {
   if (change_ != nullptr) {
     return Progress{.status = absl::FailedPreconditionError(
                         "a change is armed already; end it by disarm or reset")};
@@ -200,19 +173,13 @@ absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode, bool force) {
   auto seen = Observe();
   if (!seen.ok()) return Progress{.status = seen.status(), .written = false};
   seen_ = *std::move(seen);
-  force_ = force;
   mode_ = mode;
-  if (absl::Status admitted = cc::Admit(seen_, mode, {.force = force}); !admitted.ok()) {
-    Progress progress{.status = std::move(admitted), .written = false};
-    for (const cc::Observation& one : seen_) {
-      const auto state = one.state.ok() ? std::optional(*one.state) : std::nullopt;
-      progress.devices.push_back({.bdf = one.device.bdf,
-                                  .state = state,
-                                  .error = Text(one.state.status()),
-                                  .in_use_by = one.in_use_by});
-      progress.devices.back().settled = IsSettled(one, progress.devices.back(), mode);
-    }
-    return progress;
+  absl::Status admitted = cc::Admit(seen_, mode, policy_);
+  if (admitted.ok()) admitted = Hold(mode);
+  if (admitted.ok()) admitted = CountArm(mode);
+  if (!admitted.ok()) {
+    hold_.Release();
+    return Refusal(std::move(admitted));
   }
   change_ = std::make_unique<cc::Change>(host_, seen_, mode);
   const bool opened = change_->Open().ok();
@@ -220,6 +187,58 @@ absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode, bool force) {
   Progress progress = armed ? ProgressOf(change_->outcome()) : Finish();
   progress.written = opened;
   return progress;
+}
+
+Progress LocalHardware::Refusal(absl::Status why) const {
+  Progress progress{.status = std::move(why), .written = false};
+  for (const cc::Observation& one : seen_) {
+    const auto state = one.state.ok() ? std::optional(*one.state) : std::nullopt;
+    progress.devices.push_back({.bdf = one.device.bdf,
+                                .state = state,
+                                .error = Text(one.state.status()),
+                                .in_use_by = one.in_use_by});
+    progress.devices.back().settled = IsSettled(one, progress.devices.back(), mode_);
+  }
+  return progress;
+}
+
+// Looks whether nobody has them once more: by then nobody new can have come.
+absl::Status LocalHardware::Hold(cc::Mode mode) {
+  std::vector<pci::Bdf> taken;
+  for (const cc::Observation& one : seen_) {
+    if (cc::TakesPart(one, mode) && !TryHold(one.device)) taken.push_back(one.device.bdf);
+  }
+  if (policy_.force) return absl::OkStatus();
+  LookForUsers(host_.fs, seen_);
+  NameUsers(taken);
+  return cc::Admit(seen_, mode, policy_);
+}
+
+bool LocalHardware::TryHold(const pci::Device& device) {
+  if (!device.BoundToVfio()) return true;  // nobody can be given it as it is
+  const absl::Status held = hold_.Take(host_.fs, device);
+  if (held.ok() || absl::IsFailedPrecondition(held)) return held.ok();
+  service::Log(service::Level::kWarning,
+               "device not kept from virtual machines that start during the change, going on by "
+               "looking twice; this needs /dev/vfio of the host",
+               {{"bdf", device.bdf.ToString()}, {"error", held}});
+  return true;
+}
+
+// A group of theirs is open already, and if no process is seen that has it, it is hidden.
+void LocalHardware::NameUsers(std::span<const pci::Bdf> taken) {
+  for (cc::Observation& one : seen_) {
+    const bool unnamed = one.in_use_by.empty() && std::ranges::count(taken, one.device.bdf) > 0;
+    if (unnamed) one.in_use_by = kHiddenUser;
+  }
+}
+
+absl::Status LocalHardware::CountArm(cc::Mode mode) {
+  std::vector<pci::Bdf> devices;
+  for (const cc::Observation& one : seen_) {
+    if (cc::TakesPart(one, mode)) devices.push_back(one.device.bdf);
+  }
+  return arm_limit_.Count(host_.clock.Now(), devices);
 }
 
 absl::StatusOr<Progress> LocalHardware::Disarm() {
@@ -238,15 +257,20 @@ absl::StatusOr<Progress> LocalHardware::DisarmAllIdle() {
     if (one.state.ok()) progress.devices.back().state = *one.state;
   }
   std::vector<absl::Status> errors(seen_.size());
+  std::vector<char> ours(seen_.size());
+  for (size_t i = 0; i < seen_.size(); ++i) {
+    ours[i] = MayAsk(seen_[i]) && seen_[i].state.ok() && TryHold(seen_[i].device);
+  }
   std::atomic<bool> any = false;
   InParallel(seen_.size(), [&](size_t i) {
-    if (!MayAsk(seen_[i]) || !seen_[i].state.ok()) return;
+    if (ours[i] == 0) return;
     bool written = false;
     errors[i] = DisarmIdle(host_, seen_[i], written);
     if (written && errors[i].ok()) progress.devices[i].pending = *seen_[i].state;
     if (written) any = true;
     progress.devices[i].error = Text(errors[i]);
   });
+  hold_.Release();
   progress.status = Together(progress.devices, errors);
   if (!any && progress.status.ok()) {
     progress.status = absl::FailedPreconditionError("nothing is armed");
@@ -268,14 +292,16 @@ absl::StatusOr<Progress> LocalHardware::Reset() {
   return Finish();
 }
 
-// Whether somebody has taken a device since it was admitted that is to be reset.
+// Whether somebody has taken a device since it was admitted that is to be reset. Those on a VFIO
+// driver are held, and what has come to one since is held now.
 absl::Status LocalHardware::Grabbed() {
-  if (force_) return absl::OkStatus();
+  if (policy_.force) return absl::OkStatus();
   LookForUsers(host_.fs, seen_);
   std::string text;
   for (const cc::DeviceResult& result : change_->outcome().devices) {
     if (!result.reset) continue;
     const auto now = pci::ReadDevice(host_.fs, result.bdf);
+    if (now.ok() && !TryHold(*now)) NameUsers(std::array{result.bdf});
     const bool taken = now.ok() && now->driver && !now->BoundToVfio();
     const std::string& user = UserOf(result.bdf);
     if (user.empty() && !taken) continue;
@@ -322,6 +348,7 @@ Progress LocalHardware::Finish() {
   const cc::Outcome outcome = change_->outcome();
   change_.reset();  // lets go of the devices
   if (!outcome.status.ok()) RecordFlight(host_, seen_, outcome);
+  hold_.Release();
   for (const cc::DeviceResult& result : outcome.devices) {
     last_.erase(result.bdf);
     if (result.after) last_[result.bdf] = *result.after;

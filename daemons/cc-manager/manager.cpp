@@ -60,6 +60,7 @@ Manager::Result Manager::Settle() {
     if (!wanted.ok()) return ended(WithoutWish(wanted.status()));
     auto survey = Look(*wanted);
     if (!survey.ok()) return ended(Gone(survey.status()));
+    times_gone_ = 0;
     LookWhetherCapable();
     if (survey->settled && NothingKnown(*survey)) {
       return ended(
@@ -164,7 +165,7 @@ std::optional<Manager::Result> Manager::Switch(cc::Mode mode) {
   if (const absl::Status told = Enter(Phase::kArming); !told.ok()) {
     return Fail(mode, Annotate(told, "not armed"), stand_.devices);
   }
-  const auto armed = world_.hardware.Arm(mode, settings_.policy == WorkloadPolicy::kForce);
+  const auto armed = world_.hardware.Arm(mode);
   if (!armed.ok()) return Gone(armed.status());
   if (!armed->status.ok()) return GiveUp(mode, *armed, false);
 
@@ -239,9 +240,15 @@ Manager::Result Manager::Fail(std::optional<cc::Mode> mode, const absl::Status& 
   return {.status = status, .mode = mode, .reset = reset};
 }
 
+// Nothing is said about the node by that: another hardware side is started, and finds what this one
+// has left behind. Only where that does not help it shows as a failure.
 Manager::Result Manager::Gone(const absl::Status& status) {
+  constexpr int kMostTimes = 3;
+  ask_ = true;
   for (DeviceView& device : stand_.devices) device.pending.reset();  // nobody knows
-  Result result = Fail(stand_.mode, Annotate(status, "hardware side"), stand_.devices);
+  const absl::Status gone = Annotate(status, "hardware side");
+  Result result{.status = gone, .mode = stand_.mode};
+  if (++times_gone_ >= kMostTimes) result = Fail(stand_.mode, gone, stand_.devices);
   result.hardware_gone = true;
   return result;
 }

@@ -45,7 +45,7 @@ class Manager {
     bool stopped = false;          // told to end before it came to an end
     bool disturbed = false;        // neighbours were asked to leave the devices alone
     bool reset = false;            // devices have been reset
-    bool hardware_gone = false;    // the hardware side has ended; so must we
+    bool hardware_gone = false;    // it has ended in the middle; another one may be asked
   };
   // One pass. Waits for as long as users of devices, neighbours and the API server need; when
   // another mode is wanted meanwhile, goes for that one. Disturbs nobody for a change that a device
@@ -106,6 +106,7 @@ class Manager {
   std::string last_look_;             // what the devices were at the last look
   std::optional<cc::Mode> believed_;  // what the label said of devices that could not be seen
   bool looked_at_label_ = false;
+  int times_gone_ = 0;  // the hardware side, since it last answered
 };
 
 }  // namespace gpuhost::cc_manager

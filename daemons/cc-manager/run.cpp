@@ -92,7 +92,6 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
   while (true) {
     const Manager::Result last = manager.Settle();
     if (last.stopped) return service::kDone;
-    if (last.hardware_gone) return service::kFailed;
     if (last.status.ok()) retry.Reset();
     const auto pause = last.status.ok() ? std::optional(kLookAgain) : retry.Next(last);
     const auto due = pause ? std::optional(clock.Now() + *pause) : std::nullopt;
@@ -104,7 +103,7 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
       const Woken woken =
           wakeup.Wait(due ? std::clamp(*due - clock.Now(), Duration::zero(), limit) : limit);
       if (woken.stop) {
-        service::Notify("STOPPING=1");
+        service::Notify({.stopping = true});
         Log(Level::kInfo, "stopping; modes stay as they are");
         return service::kDone;
       }

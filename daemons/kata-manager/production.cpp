@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "daemons/common/rpc/runtime_handlers.h"
+#include "daemons/common/rpc/runtime_version.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/signals.h"
 #include "libgpuhost/base/status.h"
@@ -45,6 +46,7 @@ Production::Production(const Options& options, int stop_fd)
            .stopping = [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; },
            .progress =
                [this](uint64_t arrived, uint64_t size) {
+                 heartbeat_->Beat(clock_);
                  if (clock_.Now() - told_ < kProgress && arrived < size) return;
                  told_ = clock_.Now();
                  service::Log(service::Level::kInfo, "pulling",
@@ -60,7 +62,11 @@ Deps Production::deps() {
           .restart = {*services_, clock_, [] { return std::time(nullptr); }, Answers,
                       [](const std::string& socket) {
                         return rpc::AskRuntimeHandlers(socket, kAnswerLimit);
-                      }},
+                      },
+                      [](const std::string& socket) {
+                        return rpc::AskRuntimeVersion(socket, kAnswerLimit);
+                      },
+                      [this] { return service::WaitReadable({stop_fd_}, Duration::zero())[0]; }},
           .find_program =
               [this](const containerd::Location& where) {
                 return containerd::FindProgram(host_, where, options_.host_root);
@@ -69,7 +75,8 @@ Deps Production::deps() {
               [this](const RuntimeClass& entry, const Config& config) {
                 return fetcher_.Fetch(entry, config, ArtifactsDir(options_, config));
               },
-          .drift = Drift(clock_)};
+          .drift = Drift(clock_),
+          .heartbeat = heartbeat_};
 }
 
 }  // namespace gpuhost::kata_manager

@@ -28,6 +28,7 @@ class Production {
   kube::CurlClient http_;
   const artifacts::Secrets secrets_;
   TimePoint told_;  // of progress
+  const std::shared_ptr<Heartbeat> heartbeat_ = std::make_shared<Heartbeat>();
   artifacts::Fetcher fetcher_;
 };
 

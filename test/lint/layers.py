@@ -16,7 +16,7 @@ ONLY_IN = {
     "yaml-cpp/yaml.h": ["daemons/common/kube/kubeconfig.cpp", "daemons/kata-manager/config.cpp",
                         "daemons/node-validator/observe/parse_yaml.cpp"],
     "httplib.h": ["test/apiserver/http_server.cpp", "test/registry/scripted_registry.cpp"],
-    "event2/http.h": ["daemons/common/service/http_endpoint.cpp"],
+    "event2/bufferevent.h": ["daemons/common/service/http_endpoint.cpp"],
     "toml++/toml.h": ["daemons/cc-manager/config.cpp", "daemons/kata-manager/toml.cpp",
                       "daemons/node-validator/observe/parse_toml.cpp"],
     "systemd/sd-bus.h": ["daemons/kata-manager/systemd.cpp", "test/unit/kata-manager/systemd_test.cpp"],

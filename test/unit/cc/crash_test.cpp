@@ -34,17 +34,23 @@ bool ChangeUntilDeath(fake::Machine& machine, Mode mode, int accesses) {
 
 TEST_CASE("a run after a crash at any access ends in the wanted mode on all GPUs") {
   struct Way {
+    std::string_view board;
     Mode crashed, wanted;
+    Duration pause;  // until the next run
   };
-  const Way way = GENERATE(Way{Mode::kOn, Mode::kOn}, Way{Mode::kOn, Mode::kOff},
-                           Way{Mode::kDevtools, Mode::kOn});
+  using std::chrono::seconds;
+  const Way way = GENERATE(Way{"h100-pcie", Mode::kOn, Mode::kOn, seconds(5)},
+                           Way{"h100-pcie", Mode::kOn, Mode::kOff, seconds(0)},
+                           Way{"h100-pcie", Mode::kDevtools, Mode::kOn, seconds(5)},
+                           Way{"b200", Mode::kOn, Mode::kOn, seconds(0)},
+                           Way{"rtx-pro-6000", Mode::kDevtools, Mode::kOff, seconds(5)});
   int points = 0;
   for (bool finished = false; !finished; ++points) {
-    CAPTURE(points);
+    CAPTURE(way.board, points);
     REQUIRE(points < 5000);
-    fake::Machine machine(2);
+    fake::Machine machine(2, way.board);
     finished = ChangeUntilDeath(machine, way.crashed, points);
-    machine.clock.SleepFor(std::chrono::seconds(5));
+    machine.clock.SleepFor(way.pause);
 
     const cc::Outcome outcome = cc::ChangeMode(machine.host(), Observe(machine), way.wanted, {});
     REQUIRE(Text(outcome.status).empty());
