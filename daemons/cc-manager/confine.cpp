@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "daemons/common/service/log.h"
+#include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::cc_manager {
@@ -89,7 +90,7 @@ absl::Status DropPrivileges(std::initializer_list<unsigned> kept) {
 
 absl::Status ConfineApiSide(HostFs& fs, const std::string& readiness) {
   std::vector<std::string> directories;
-  for (const std::string& directory : {std::string("/run/nvidia"), readiness}) {
+  for (const std::string& directory : {std::string(service::kStatusDirectory), readiness}) {
     if (directory.empty()) continue;
     GPUHOST_TRY(fs.MakeDirectories(directory));
     directories.push_back(fs.Resolve(directory));

@@ -11,9 +11,9 @@
 
 namespace gpuhost::cc_manager {
 
-// No capabilities, no way to new ones, and of all files only those in /run/nvidia, the directory
-// `readiness` (unless empty) and /dev/null can be written: nothing of sysfs, no VFIO node.
-// Programs that it starts are confined likewise. Without Landlock (kernel before 5.13,
+// No capabilities, no way to new ones, and of all files only those in /run/nvidia/gpuhost, the
+// directory `readiness` (unless empty) and /dev/null can be written: nothing of sysfs, no VFIO
+// node. Programs that it starts are confined likewise. Without Landlock (kernel before 5.13,
 // switched off, behind a system call filter) no files are confined: said at debug level.
 absl::Status ConfineApiSide(HostFs& fs, const std::string& readiness);
 

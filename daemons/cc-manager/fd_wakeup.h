@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "daemons/cc-manager/hardware_process.h"
 #include "daemons/cc-manager/our_node.h"
 #include "daemons/cc-manager/wakeup.h"
 #include "daemons/common/service/directory_watch.h"
@@ -24,10 +25,14 @@ class FdWakeup : public Wakeup {
   static absl::StatusOr<std::unique_ptr<FdWakeup>> Open(std::string directory);
   // From now on also changes of the node; it must outlive this.
   void Watch(OurNode& node) { node_ = &node; }
+  // And of the end of the hardware side, as one of devices: what it had done has to be looked at.
+  void Watch(const HardwareProcess& hardware) { hardware_ = &hardware; }
   // Called in a wait when SIGHUP has come; the wait ends then.
   void OnReload(std::function<void()> reload) { on_reload_ = std::move(reload); }
 
   Woken Wait(std::optional<Duration> limit) override;
+  // Readable once the program has been told to end.
+  int stop_fd() const { return stop_.fd(); }
   // How long the program has not been waiting for anything; may be asked by other threads. A change
   // takes minutes at worst.
   Duration Busy() const;
@@ -47,6 +52,7 @@ class FdWakeup : public Wakeup {
   service::DirectoryWatch documents_;
   std::string directory_;
   OurNode* node_ = nullptr;
+  const HardwareProcess* hardware_ = nullptr;
   std::function<void()> on_reload_;
   std::atomic<TimePoint> busy_since_ = TimePoint::max();  // max: waiting
 };

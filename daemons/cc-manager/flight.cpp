@@ -5,6 +5,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "daemons/cc-manager/private_directory.h"
 #include "daemons/common/service/log.h"
 #include "libgpuhost/base/parallel.h"
 #include "libgpuhost/base/parse.h"
@@ -18,8 +19,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::string_view kDirectory = "/run/nvidia/gpuhost/flight";
 constexpr size_t kKept = 8;
+
+std::string NameOf(uint64_t number) { return fmt::format("{:08}.json", number); }
 
 std::string Hex(std::string_view bytes) {
   std::string text;
@@ -83,9 +85,8 @@ ordered_json Device(const gpu::Host& host, const cc::Observation& seen,
 }
 
 // Makes room for one more and returns its number.
-uint64_t NextNumber(HostFs& fs) {
-  uint64_t last = 0;
-  const auto names = fs.List(kDirectory).value_or(std::vector<std::string>());
+absl::StatusOr<uint64_t> NextNumber(PrivateDirectory& directory) {
+  GPUHOST_ASSIGN(const std::vector<std::string> names, directory.List());
   std::vector<uint64_t> numbers;
   for (const std::string& name : names) {
     if (!name.ends_with(".json")) continue;
@@ -93,19 +94,19 @@ uint64_t NextNumber(HostFs& fs) {
     if (number) numbers.push_back(*number);
   }
   std::ranges::sort(numbers);
-  if (!numbers.empty()) last = numbers.back();
   for (size_t i = 0; i + kKept <= numbers.size(); ++i) {
-    fs.Remove(fmt::format("{}/{:08}.json", kDirectory, numbers[i])).IgnoreError();
+    GPUHOST_TRY(directory.Remove(NameOf(numbers[i])));
   }
-  return last + 1;
+  return numbers.empty() ? 1 : numbers.back() + 1;
 }
 
 absl::StatusOr<std::string> Store(HostFs& fs, const ordered_json& json) {
-  GPUHOST_TRY(fs.MakeDirectories(kDirectory));
-  const std::string path = fmt::format("{}/{:08}.json", kDirectory, NextNumber(fs));
+  const std::string path(kFlightDirectory);
+  GPUHOST_ASSIGN(PrivateDirectory directory, PrivateDirectory::Open(fs, path));
+  GPUHOST_ASSIGN(const uint64_t number, NextNumber(directory));
   const std::string text = json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
-  GPUHOST_TRY(fs.WriteFileAtomic(path, text + "\n", 0600));
-  return path;
+  GPUHOST_TRY(directory.Write(NameOf(number), text + "\n"));
+  return fmt::format("{}/{}", path, NameOf(number));
 }
 
 }  // namespace

@@ -53,9 +53,10 @@ class Hardware {
   // pending mode, which sends it messages.
   virtual absl::StatusOr<Survey> Query(cc::Mode mode, bool ask_firmware) = 0;
 
-  // Looks again whether the change may begin (`force`: also of devices in use), opens all devices
-  // and writes the knobs of those that need it. If anything fails, all are put back and closed.
-  virtual absl::StatusOr<Progress> Arm(cc::Mode mode, bool force) = 0;
+  // Looks again whether the change may begin, keeps everybody else from opening the devices, opens
+  // them and writes the knobs of those that need it. If anything fails, all are put back and
+  // closed. kResourceExhausted in the progress: changed too often, see ArmLimit.
+  virtual absl::StatusOr<Progress> Arm(cc::Mode mode) = 0;
 
   // Ends a change that has been armed: puts back what it wrote. kFailedPrecondition in the progress
   // when nothing is armed.

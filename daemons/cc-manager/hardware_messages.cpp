@@ -142,8 +142,8 @@ void Walk(Archive& archive, std::vector<DeviceView>& devices) {
     archive.Demand(device.bdf.device < 32 && device.bdf.function < 8);
     Walk(archive, device.state);
     Walk(archive, device.pending);
-    archive.Text(device.error, kMaxDeviceText);
-    archive.Text(device.in_use_by, kMaxDeviceText);
+    archive.Text(device.error, MaxDeviceText(devices.size()));
+    archive.Text(device.in_use_by, MaxDeviceText(devices.size()));
     Walk(archive, device.settled);
     Walk(archive, device.reset);
   }
@@ -158,7 +158,9 @@ template <typename Archive>
 void Walk(Archive& archive, Request& request) {
   Walk(archive, request.call);
   WalkEnum(archive, request.mode, cc::Mode::kOff, cc::Mode::kPpcie);
-  Walk(archive, request.flag);
+  Walk(archive, request.ask_firmware);
+  // One message for one meaning.
+  archive.Demand(request.call == Request::Call::kQuery || !request.ask_firmware);
 }
 
 template <typename Archive>
@@ -178,15 +180,23 @@ void Walk(Archive& archive, Progress& progress) {
   Walk(archive, progress.reset);
 }
 
+absl::Status& StatusOf(Survey& survey) { return survey.admission; }
+absl::Status& StatusOf(Progress& progress) { return progress.status; }
+
 template <typename Answer>
 absl::StatusOr<std::string> EncodeAnswer(Request::Call call, Answer answer) {
+  if (answer.devices.size() > kMaxDevices) {
+    const size_t count = answer.devices.size();
+    answer = {};
+    StatusOf(answer) = Error(absl::StatusCode::kResourceExhausted,
+                             "this machine has {} GPUs and NVSwitches; at most {} can be operated",
+                             count, kMaxDevices);
+  }
   Writer writer;
   Walk(writer, call);
   Walk(writer, answer);
   if (writer.good()) return writer.Take();
-  return Error(absl::StatusCode::kResourceExhausted,
-               "{} devices do not fit into an answer; at most {} can be operated",
-               answer.devices.size(), kMaxDevices);
+  return absl::InternalError("an answer that cannot be written");
 }
 
 template <typename Answer>

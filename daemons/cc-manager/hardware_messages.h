@@ -15,24 +15,24 @@
 namespace gpuhost::cc_manager {
 
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes; below the default SO_SNDBUF
-inline constexpr size_t kMaxDevices = 64;          // GPUs and NVSwitches of one machine
+inline constexpr size_t kMaxDevices = 512;         // GPUs and NVSwitches of one machine
 // Bytes of a text, of one device and of the whole node; longer ones are cut.
-inline constexpr size_t kMaxDeviceText = 800;
 inline constexpr size_t kMaxNodeText = 8000;
+constexpr size_t MaxDeviceText(size_t devices) { return devices <= 64 ? 800 : 51'200 / devices; }
 
 struct Request {
   enum class Call : uint8_t { kQuery = 1, kArm, kDisarm, kReset };
   Call call = Call::kQuery;
   cc::Mode mode = cc::Mode::kOff;  // kQuery, kArm
-  bool flag = false;               // kQuery: ask the firmware; kArm: force
+  bool ask_firmware = false;       // kQuery
   bool operator==(const Request&) const = default;
 };
 
 std::string Encode(const Request& request);
 absl::StatusOr<Request> DecodeRequest(std::string_view message);
 
-// An answer to `call`. Texts are cut, and their non-ASCII and control bytes replaced;
-// kResourceExhausted for more than kMaxDevices devices.
+// An answer to `call`. Texts are cut, and their non-ASCII and control bytes replaced. An answer of
+// more than kMaxDevices devices is one of none, with kResourceExhausted as its status.
 absl::StatusOr<std::string> Encode(Request::Call call, const Survey& survey);
 absl::StatusOr<std::string> Encode(Request::Call call, const Progress& progress);
 absl::StatusOr<Survey> DecodeSurvey(Request::Call call, std::string_view message);

@@ -20,9 +20,9 @@ absl::StatusOr<std::string> Reply(Request::Call call, const absl::StatusOr<Answe
 absl::StatusOr<std::string> Carry(Hardware& hardware, const Request& request) {
   switch (request.call) {
     case Request::Call::kQuery:
-      return Reply(request.call, hardware.Query(request.mode, request.flag));
+      return Reply(request.call, hardware.Query(request.mode, request.ask_firmware));
     case Request::Call::kArm:
-      return Reply(request.call, hardware.Arm(request.mode, request.flag));
+      return Reply(request.call, hardware.Arm(request.mode));
     case Request::Call::kDisarm:
       return Reply(request.call, hardware.Disarm());
     case Request::Call::kReset:

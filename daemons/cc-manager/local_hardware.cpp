@@ -2,10 +2,13 @@
 #include "daemons/cc-manager/local_hardware.h"
 
 #include <algorithm>
+#include <array>
 
 #include "daemons/cc-manager/flight.h"
+#include "daemons/common/service/log.h"
 #include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/parallel.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
 #include "libgpuhost/gpu/session.h"
@@ -16,25 +19,40 @@
 namespace gpuhost::cc_manager {
 namespace {
 
+constexpr std::string_view kHidden = "a process that cannot be seen from here";
+
 // Whether a device on vfio-pci works for somebody, although no process is seen that has it open:
-// those of other containers are hidden where /proc is not the host's. vfio-pci lets a device be bus
-// master only while it is open, and whoever drives one needs that.
-bool WorksForSomebody(HostFs& fs, const pci::Device& device) {
-  if (!device.BoundToVfio() || (device.power_state && *device.power_state != "D0")) return false;
+// those of other containers are hidden where /proc is not the host's. Where the kernel does not
+// tell (see vfio::IsEnabled), bus mastering does: VFIO lets a device be bus master only while it is
+// open, but firmware may have left it so before, and then nobody is a user for ever.
+std::string HiddenUser(HostFs& fs, const pci::Device& device) {
+  if (!device.BoundToVfio()) return "";
+  if (const auto enabled = vfio::IsEnabled(fs, device); enabled.ok()) {
+    return std::string(*enabled ? kHidden : "");
+  }
+  if (device.power_state && *device.power_state != "D0") return "";
   const auto command = pci::ConfigSpace(fs, device.bdf).Read16(pci::kCommand);
-  return command.ok() && *command != 0xffff && (*command & pci::kCommandMaster) != 0;
+  const bool master = command.ok() && *command != 0xffff && (*command & pci::kCommandMaster) != 0;
+  return master
+             ? "an unknown process, for it is bus master and its attribute enable cannot be read "
+               "(if nobody uses it, unbind it and bind it again)"
+             : "";
 }
 
-// Fills in who has each of the devices open.
+// Fills in who has each of the devices open, but for this process, which may hold them for a
+// change.
 void LookForUsers(HostFs& fs, std::span<cc::Observation> seen) {
   std::vector<pci::Device> devices;
   for (const cc::Observation& one : seen) devices.push_back(one.device);
-  const auto holders = vfio::FindHolders(fs, devices).by_device;
+  auto holders = vfio::FindHolders(fs, devices).by_device;
+  // Our number where that /proc counts: it may be the host's, and this a container.
+  const auto self = ParseDecimal(fs.LinkName("/proc/self").value_or(""), INT32_MAX);
   for (cc::Observation& one : seen) {
-    const auto holder = holders.find(one.device.bdf);
-    one.in_use_by = holder != holders.end()            ? vfio::ToString(holder->second)
-                    : WorksForSomebody(fs, one.device) ? "a process that cannot be seen from here"
-                                                       : "";
+    auto& users = holders[one.device.bdf];
+    std::erase_if(users, [&](const vfio::Holder& holder) {
+      return self && holder.pid == static_cast<int>(*self);
+    });
+    one.in_use_by = users.empty() ? HiddenUser(fs, one.device) : vfio::ToString(users);
   }
 }
 
@@ -78,7 +96,8 @@ absl::StatusOr<std::vector<cc::Observation>> ObserveNode(const gpu::Host& host) 
   return seen;
 }
 
-LocalHardware::LocalHardware(const gpu::Host& host) : host_(host) {
+LocalHardware::LocalHardware(const gpu::Host& host, const cc::Policy& policy, vfio::Hold hold)
+    : host_(host), policy_(policy), hold_(std::move(hold)) {
   const auto earlier = service::ReadStatusDocument(host.fs, "cc-manager");
   if (!earlier.ok()) return;
   for (const service::DeviceStatus& device : earlier->devices) {
@@ -135,7 +154,7 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
   return survey;
 }
 
-absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode, bool force) {
+absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode) {
   if (change_ != nullptr) {
     return Progress{.status = absl::FailedPreconditionError(
                         "a change is armed already; end it by disarm or reset")};
@@ -143,21 +162,67 @@ absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode, bool force) {
   auto seen = Observe();
   if (!seen.ok()) return Progress{.status = seen.status()};
   seen_ = *std::move(seen);
-  force_ = force;
-  if (absl::Status admitted = cc::Admit(seen_, mode, {.force = force}); !admitted.ok()) {
-    Progress progress{.status = std::move(admitted)};
-    for (const cc::Observation& one : seen_) {
-      const auto state = one.state.ok() ? std::optional(*one.state) : std::nullopt;
-      progress.devices.push_back({.bdf = one.device.bdf,
-                                  .state = state,
-                                  .error = Text(one.state.status()),
-                                  .in_use_by = one.in_use_by});
-    }
-    return progress;
+  absl::Status admitted = cc::Admit(seen_, mode, policy_);
+  if (admitted.ok()) admitted = Hold(mode);
+  if (admitted.ok()) admitted = CountArm(mode);
+  if (!admitted.ok()) {
+    hold_.Release();
+    return Refusal(std::move(admitted));
   }
   change_ = std::make_unique<cc::Change>(host_, seen_, mode);
   const bool armed = change_->Open().ok() && change_->Arm().ok();
   return armed ? ProgressOf(change_->outcome()) : Finish();
+}
+
+Progress LocalHardware::Refusal(absl::Status why) const {
+  Progress progress{.status = std::move(why)};
+  for (const cc::Observation& one : seen_) {
+    const auto state = one.state.ok() ? std::optional(*one.state) : std::nullopt;
+    progress.devices.push_back({.bdf = one.device.bdf,
+                                .state = state,
+                                .error = Text(one.state.status()),
+                                .in_use_by = one.in_use_by});
+  }
+  return progress;
+}
+
+// Looks whether nobody has them once more: by then nobody new can have come.
+absl::Status LocalHardware::Hold(cc::Mode mode) {
+  std::vector<pci::Bdf> taken;
+  for (const cc::Observation& one : seen_) {
+    if (cc::TakesPart(one, mode) && !TryHold(one.device)) taken.push_back(one.device.bdf);
+  }
+  if (policy_.force) return absl::OkStatus();
+  LookForUsers(host_.fs, seen_);
+  NameUsers(taken);
+  return cc::Admit(seen_, mode, policy_);
+}
+
+bool LocalHardware::TryHold(const pci::Device& device) {
+  if (!device.BoundToVfio()) return true;  // nobody can be given it as it is
+  const absl::Status held = hold_.Take(host_.fs, device);
+  if (held.ok() || absl::IsFailedPrecondition(held)) return held.ok();
+  service::Log(service::Level::kWarning,
+               "device not kept from virtual machines that start during the change, going on by "
+               "looking twice; this needs /dev/vfio of the host",
+               {{"bdf", device.bdf.ToString()}, {"error", held}});
+  return true;
+}
+
+// A group of theirs is open already, and if no process is seen that has it, it is hidden.
+void LocalHardware::NameUsers(std::span<const pci::Bdf> taken) {
+  for (cc::Observation& one : seen_) {
+    const bool unnamed = one.in_use_by.empty() && std::ranges::count(taken, one.device.bdf) > 0;
+    if (unnamed) one.in_use_by = kHidden;
+  }
+}
+
+absl::Status LocalHardware::CountArm(cc::Mode mode) {
+  std::vector<pci::Bdf> devices;
+  for (const cc::Observation& one : seen_) {
+    if (cc::TakesPart(one, mode)) devices.push_back(one.device.bdf);
+  }
+  return arm_limit_.Count(host_.clock.Now(), devices);
 }
 
 absl::StatusOr<Progress> LocalHardware::Disarm() {
@@ -182,14 +247,16 @@ absl::StatusOr<Progress> LocalHardware::Reset() {
   return Finish();
 }
 
-// Whether somebody has taken a device since it was admitted that is to be reset.
+// Whether somebody has taken a device since it was admitted that is to be reset. Those on a VFIO
+// driver are held, and what has come to one since is held now.
 absl::Status LocalHardware::Grabbed() {
-  if (force_) return absl::OkStatus();
+  if (policy_.force) return absl::OkStatus();
   LookForUsers(host_.fs, seen_);
   std::string text;
   for (const cc::DeviceResult& result : change_->outcome().devices) {
     if (!result.reset) continue;
     const auto now = pci::ReadDevice(host_.fs, result.bdf);
+    if (now.ok() && !TryHold(*now)) NameUsers(std::array{result.bdf});
     const bool taken = now.ok() && now->driver && !now->BoundToVfio();
     const std::string& user = UserOf(result.bdf);
     if (user.empty() && !taken) continue;
@@ -227,6 +294,7 @@ Progress LocalHardware::Finish() {
   const cc::Outcome outcome = change_->outcome();
   change_.reset();  // lets go of the devices
   if (!outcome.status.ok()) RecordFlight(host_, seen_, outcome);
+  hold_.Release();
   for (const cc::DeviceResult& result : outcome.devices) {
     last_.erase(result.bdf);
     if (result.after) last_[result.bdf] = *result.after;

@@ -6,6 +6,7 @@
 #include "daemons/cc-manager/hardware_process.h"
 #include "daemons/cc-manager/options.h"
 #include "daemons/cc-manager/run.h"
+#include "daemons/cc-manager/supervisor.h"
 #include "daemons/cc-manager/wish.h"
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/http_endpoint.h"
@@ -19,14 +20,16 @@ namespace {
 
 std::string Directory(const std::string& file) { return file.substr(0, file.rfind('/')); }
 
-// One after the other: the hardware side first, because it must fork before there are threads; then
-// this side gives up its rights; then what it works with.
-absl::StatusOr<int> Start(Options& options) {
+constexpr Duration kLastAnswers = std::chrono::seconds(12);  // of the hardware side, after SIGTERM
+
+// One after the other: what this side works with; then it gives up its rights; then it begins.
+absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
   HostFs fs(options.root);
   SystemClock clock;
-  GPUHOST_ASSIGN(const auto hardware, StartHardwareProcess(options.root));
   GPUHOST_ASSIGN(const auto wakeup,
                  FdWakeup::Open(fs.Resolve(std::string(service::kStatusDirectory))));
+  hardware.HearStop(wakeup->stop_fd(), kLastAnswers);
+  wakeup->Watch(hardware);
   GPUHOST_ASSIGN(const auto instance, service::Instance::Claim(fs, "cc-manager"));
   GPUHOST_ASSIGN(const auto cluster, Connect(options));
   GPUHOST_TRY(ConfineApiSide(fs, Directory(options.settings.readiness_file)));
@@ -43,7 +46,7 @@ absl::StatusOr<int> Start(Options& options) {
   OurNode* node = cluster ? &cluster->node : nullptr;
   Wish wish(fs, options, node);
   Reporter reporter(fs, node, metrics, options.settings);
-  Manager manager({fs, clock, *hardware, node, *wakeup, reporter, [&wish] { return wish.Mode(); }},
+  Manager manager({fs, clock, hardware, node, *wakeup, reporter, [&wish] { return wish.Mode(); }},
                   options.settings);
   if (options.once) return RunOnce(manager, reporter, clock);
   if (node != nullptr) {
@@ -54,7 +57,28 @@ absl::StatusOr<int> Start(Options& options) {
   return RunDaemon(manager, reporter, *wakeup, clock, ready);
 }
 
+int ExitStatus(const absl::StatusOr<int>& result) {
+  if (result.ok()) return *result;
+  service::Log(service::Level::kError, "cannot start", {{"error", result.status()}});
+  return absl::IsInvalidArgument(result.status()) ? service::kUsage : service::kFailed;
+}
+
+absl::StatusOr<int> Start(Options& options) {
+  const cc::Policy policy{.force = options.settings.policy == WorkloadPolicy::kForce};
+  const auto side = [&](int socket) { return RunHardwareSide(options.root, policy, socket); };
+  const auto api = [&options](UniqueFd control) {
+    HardwareProcess hardware(std::move(control));
+    return ExitStatus(RunApiSide(options, hardware));
+  };
+  return Supervise({side, api});
+}
+
 }  // namespace
+
+int Main(Options& options) {
+  return ExitStatus(options.dry_run ? PrintPlan(options) : Start(options));
+}
+
 }  // namespace gpuhost::cc_manager
 
 int main(int argc, char** argv) {
@@ -63,8 +87,5 @@ int main(int argc, char** argv) {
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
   auto& options = std::get<cc_manager::Options>(parsed);
   service::StartLog("cc-manager", options.verbose ? service::Level::kDebug : service::Level::kInfo);
-  const auto result = options.dry_run ? cc_manager::PrintPlan(options) : cc_manager::Start(options);
-  if (result.ok()) return *result;
-  service::Log(service::Level::kError, "cannot start", {{"error", result.status()}});
-  return absl::IsInvalidArgument(result.status()) ? service::kUsage : service::kFailed;
+  return cc_manager::Main(options);
 }

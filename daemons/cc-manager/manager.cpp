@@ -36,6 +36,7 @@ Manager::Result Manager::Settle() {
     auto survey = world_.hardware.Query(*wanted, !firmware_asked_);
     if (!survey.ok()) return Gone(survey.status());
     firmware_asked_ = true;
+    times_gone_ = 0;
     LookWhetherCapable();
     if (survey->settled || absl::IsNotFound(survey->admission)) {
       return Reach(*wanted, std::move(survey->devices));
@@ -120,7 +121,7 @@ Manager::Go Manager::MakeQuiet(cc::Mode mode, Survey survey) {
 
 std::optional<Manager::Result> Manager::Switch(cc::Mode mode) {
   Enter(Phase::kArming);
-  const auto armed = world_.hardware.Arm(mode, settings_.policy == WorkloadPolicy::kForce);
+  const auto armed = world_.hardware.Arm(mode);
   if (!armed.ok()) return Gone(armed.status());
   if (!armed->status.ok()) return GiveUp(mode, *armed, false);
 
@@ -175,8 +176,14 @@ Manager::Result Manager::Fail(std::optional<cc::Mode> mode, const absl::Status& 
   return {.status = status, .mode = mode, .reset = reset};
 }
 
+// Nothing is said about the node by that: another hardware side is started, and finds what this one
+// has left behind. Only where that does not help it shows as a failure.
 Manager::Result Manager::Gone(const absl::Status& status) {
-  Result result = Fail(stand_.mode, Annotate(status, "hardware side"), stand_.devices);
+  constexpr int kMostTimes = 3;
+  firmware_asked_ = false;
+  const absl::Status gone = Annotate(status, "hardware side");
+  Result result{.status = gone, .mode = stand_.mode};
+  if (++times_gone_ >= kMostTimes) result = Fail(stand_.mode, gone, stand_.devices);
   result.hardware_gone = true;
   return result;
 }

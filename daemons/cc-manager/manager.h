@@ -41,7 +41,7 @@ class Manager {
     std::optional<cc::Mode> mode;  // which has been tried; empty: nobody could say which is wanted
     bool stopped = false;          // told to end before it came to an end
     bool reset = false;            // devices have been reset
-    bool hardware_gone = false;    // the hardware side has ended; so must we
+    bool hardware_gone = false;    // it has ended in the middle; another one may be asked
   };
   // One pass. Waits for as long as users of devices, neighbours and the API server need; when
   // another mode is wanted meanwhile, goes for that one.
@@ -79,6 +79,7 @@ class Manager {
   absl::Status failure_;  // behind Go::kFailed
   TimePoint change_began_{};
   bool firmware_asked_ = false;
+  int times_gone_ = 0;  // the hardware side, since it last answered
 };
 
 }  // namespace gpuhost::cc_manager

@@ -90,7 +90,8 @@ void Reporter::Announce(const Stand& stand) {
   Measure(stand);
   // It is up also while it waits, which may take days; not yet while it writes to devices.
   const bool up = !InChange(stand) || stand.phase == Phase::kWaiting;
-  service::Notify(fmt::format("{}STATUS={}", up ? "READY=1\n" : "", StatusLine(stand)));
+  const std::string line = StatusLine(stand);
+  service::Notify({.ready = up, .status = line});
   if (stand.phase != told_.phase || stand.reason != told_.reason || stand.mode != told_.mode) {
     LogNews(stand);
   }

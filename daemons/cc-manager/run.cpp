@@ -86,7 +86,6 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
   while (true) {
     const Manager::Result last = manager.Settle();
     if (last.stopped) return service::kDone;
-    if (last.hardware_gone) return service::kFailed;
     if (last.status.ok()) retry.Reset();
     const auto pause = last.status.ok() ? std::optional(kLookAgain) : retry.Next(last);
     const auto due = pause ? std::optional(clock.Now() + *pause) : std::nullopt;
@@ -97,7 +96,7 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
           wakeup.Wait(std::min(due ? std::max(*due - clock.Now(), Duration::zero()) : kLookAgain,
                                shown.ok() ? kLookAgain : kShowAgain));
       if (woken.stop) {
-        service::Notify("STOPPING=1");
+        service::Notify({.stopping = true});
         Log(Level::kInfo, "stopping; modes stay as they are");
         return service::kDone;
       }

@@ -22,6 +22,15 @@ absl::StatusOr<cc::Mode> Fallback(const HostFs& host, const Options& options) {
   return cc::Mode::kOff;
 }
 
+// The side that resets devices has been told at its start whether it may take them from users.
+void TakePolicy(WorkloadPolicy wanted, WorkloadPolicy& policy) {
+  if ((wanted == WorkloadPolicy::kForce) == (policy == WorkloadPolicy::kForce)) {
+    policy = wanted;
+  } else {
+    Log(Level::kWarning, "workload-policy not taken; restart cc-manager to begin or end 'force'");
+  }
+}
+
 }  // namespace
 
 Wish::Wish(const HostFs& fs, Options& options, OurNode* node)
@@ -42,7 +51,7 @@ void Wish::Reload() {
     return;
   }
   if (config->mode && !options_.mode_fixed) fallback_ = *config->mode;
-  if (config->policy) options_.settings.policy = *config->policy;
+  if (config->policy) TakePolicy(*config->policy, options_.settings.policy);
   Log(Level::kInfo, "configuration read again",
       {{"mode", fallback_.ok() ? cc::ToString(*fallback_) : "invalid"}});
 }

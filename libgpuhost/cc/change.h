@@ -42,7 +42,8 @@ class DeviceChange;
 
 // Open, then Arm, then Disarm or ResetAndVerify; each once, on all devices in parallel. A step that
 // fails undoes the change so far, and the devices that have not failed report kAborted.
-// A device that is in `mode` already is not reset; a pending other mode is disarmed.
+// A device that is in `mode` already is not reset, unless a knob was wrong of which the register of
+// the mode says nothing (see NeedsReset); a pending other mode is disarmed.
 class Change {
  public:
   // The devices have been admitted (see Admit).
@@ -56,17 +57,17 @@ class Change {
   // state, compares the knobs with the plan and checks that they may be changed. Writes no knob.
   absl::Status Open();
 
-  // Writes the knobs that differ. If a device fails, all are disarmed.
+  // Writes the knobs that differ and reads them back. If a device fails, all are disarmed.
   absl::Status Arm();
 
   // Puts back the knobs that Arm wrote; the devices report kAborted with `why`. A device that fails
   // to be disarmed says that it stays armed.
   absl::Status Disarm(std::string_view why);
 
-  // Function-level reset where the plan has one, wait for boot, read the effective state again. It
-  // goes forward: a device that fails does not stop the others from being verified. A device that
-  // does not come back as it should is armed and reset once more; one that then is not in the mode
-  // is disarmed, if it answers.
+  // Function-level reset where the plan has one, wait for boot, read the effective state again and
+  // every knob that the mode names. It goes forward: a device that fails does not stop the others
+  // from being verified. A device that does not come back as it should is armed and reset once
+  // more; one that then is not in the mode is disarmed, if it answers.
   absl::Status ResetAndVerify();
 
   bool armed() const { return armed_; }

@@ -14,10 +14,11 @@ void DeviceChange::Open() {
   if (!before.ok()) return Fail(before.status());
   result_.before = *before;
   plan_ = PlanDevice(device_.bdf, session_->chip().architecture, *before, mode_);
-  result_.reset = plan_.reset;
   auto knobs = PrepareKnobs(session_->firmware(), plan_.knobs);
   if (!knobs.ok()) return Fail(knobs.status());
   knobs_ = *std::move(knobs);
+  plan_.reset = plan_.reset || NeedsReset(knobs_, plan_.expected);
+  result_.reset = plan_.reset;
   result_.pending = knobs_.pending_before;
 }
 
@@ -65,10 +66,13 @@ absl::Status DeviceChange::TryReset() {
   if (plan_.reset) GPUHOST_TRY(session_->Reset());
   GPUHOST_ASSIGN(const State after, ReadState());
   result_.after = after;
-  if (after == plan_.expected) return absl::OkStatus();
-  return Error(absl::StatusCode::kInternal,
-               "is {} after the reset instead of {}; its firmware did not take the new mode",
-               ToString(after), ToString(plan_.expected));
+  if (after != plan_.expected) {
+    return Error(absl::StatusCode::kInternal,
+                 "is {} after the reset instead of {}; its firmware did not take the new mode",
+                 ToString(after), ToString(plan_.expected));
+  }
+  if (plan_.reset) GPUHOST_TRY(session_->Reconnect());
+  return VerifyKnobs(session_->firmware(), plan_.knobs);
 }
 
 // Only a device that answers can be armed anew; of the others another reset may make one.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/cc/knobs.h"
 
+#include <algorithm>
+
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::cc {
@@ -44,6 +46,14 @@ absl::Status CheckOrder(const KnobChange& change, std::map<gpu::Knob, uint16_t> 
   return absl::OkStatus();
 }
 
+absl::Status CheckKnob(gpu::Prc& firmware, const KnobStep& wanted, std::string_view when) {
+  GPUHOST_ASSIGN(const Found found, Find(firmware, wanted.knob));
+  if (found.value == wanted.value) return absl::OkStatus();
+  return Error(absl::StatusCode::kInternal,
+               "{} is {} {} instead of {}; its firmware did not keep it: update the VBIOS",
+               gpu::KnobName(wanted.knob), found.value, when, wanted.value);
+}
+
 }  // namespace
 
 absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps) {
@@ -69,8 +79,26 @@ absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const Knob
 absl::Status WriteKnobs(gpu::Prc& firmware, const KnobChange& change) {
   for (const KnobChange::Write& write : change.writes) {
     GPUHOST_TRY(firmware.Write(write.knob, write.after));
+    GPUHOST_TRY(CheckKnob(firmware, {write.knob, write.after}, "after it was written"));
   }
   return absl::OkStatus();
+}
+
+absl::Status VerifyKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps) {
+  for (const KnobStep& step : steps) {
+    GPUHOST_TRY(CheckKnob(firmware, step, "after the change"));
+  }
+  return absl::OkStatus();
+}
+
+bool NeedsReset(const KnobChange& change, State wanted) {
+  return wanted != State::kOff && change.pending_before == wanted &&
+         std::ranges::any_of(change.writes, [](const KnobChange::Write& write) {
+           using enum gpu::Knob;
+           const bool feature =
+               write.knob == kFeature2 || write.knob == kFeature4 || write.knob == kFeature34;
+           return feature || (write.knob == kBar0Decoupler && write.after != 0);
+         });
 }
 
 absl::Status RestoreKnobs(gpu::Prc& firmware, const KnobChange& change) {

@@ -28,8 +28,19 @@ struct KnobChange {
 // would pass through devtools without CC. Writes no knob.
 absl::StatusOr<KnobChange> PrepareKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps);
 
-// Writes them in order; after an error some may be written.
+// Writes them in order and reads each back: kInternal when one has not the value that was written.
+// After an error some may be written.
 absl::Status WriteKnobs(gpu::Prc& firmware, const KnobChange& change);
+
+// Whether the firmware has all knobs as `steps` want them, one that it does not know counting as 0:
+// kInternal with the first that differs, what was wanted and what was found.
+absl::Status VerifyKnobs(gpu::Prc& firmware, std::span<const KnobStep> steps);
+
+// Whether a device whose effective mode is `wanted` already must be reset for what `change` writes:
+// the register of the mode does not show BAR0 decoupler and features, so a mode that needs them to
+// be right has them for certain only after a reset. One that is armed for another mode was armed
+// since it booted, and is only disarmed.
+bool NeedsReset(const KnobChange& change, State wanted);
 
 // Undoes what WriteKnobs did, however far it came, last first, so that it passes through the same
 // states. Writes only what differs. kFailedPrecondition when they were invalid.

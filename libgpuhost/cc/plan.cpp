@@ -75,6 +75,22 @@ std::span<const KnobStep> BlackwellKnobs(Mode mode) {
   return {};
 }
 
+// The kernel takes the first method of reset_method that the device has; "pm" would keep the mode,
+// and no other is known to bring the new one without touching neighbours.
+// Source: __pci_reset_function_locked in drivers/pci/pci.c, kernels 5.15 to 6.12.
+absl::Status CheckResetMethod(const pci::Device& device) {
+  if (!device.reset_methods) {
+    return absl::FailedPreconditionError(
+        "its reset_method cannot be read; this needs kernel 5.15 or newer");
+  }
+  const std::string_view methods = *device.reset_methods;
+  if (methods.substr(0, methods.find(' ')) == "flr") return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "it would not be reset by its function-level reset first (reset_method is '{}'); "
+               "write 'flr' to {}",
+               methods, device.SysfsPath("reset_method"));
+}
+
 bool HeldByDriver(const pci::Device& device) { return device.driver && !device.BoundToVfio(); }
 
 absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& policy) {
@@ -94,16 +110,7 @@ absl::Status AdmitDevice(const Observation& seen, Mode mode, const Policy& polic
     return absl::FailedPreconditionError(
         "the function-level reset of this board never ends; it can only stay in its mode");
   }
-  if (!device.reset_methods) {
-    return absl::FailedPreconditionError(
-        "its reset_method cannot be read; this needs kernel 5.15 or newer");
-  }
-  if ((" " + *device.reset_methods + " ").find(" flr ") == std::string::npos) {
-    return Error(StatusCode::kFailedPrecondition,
-                 "no function-level reset (reset_method is '{}'); write flr to its reset_method",
-                 *device.reset_methods);
-  }
-  return absl::OkStatus();
+  return CheckResetMethod(device);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ struct Policy {
 // way and the remedy; OK when every device can make it. Asleep and booting devices pass.
 //   kNotFound            there is no device to switch
 //   kUnimplemented       a device cannot have this mode
-//   kFailedPrecondition  in use, held by a driver, no function-level reset
+//   kFailedPrecondition  in use, held by a driver, not reset by its function-level reset first
 //   kDataLoss            a device is dead
 absl::Status Admit(std::span<const Observation> observations, Mode mode, const Policy& policy);
 

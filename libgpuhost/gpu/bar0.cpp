@@ -9,11 +9,13 @@
 #include <cerrno>
 
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/gpu/mapped.h"
 
 namespace gpuhost::gpu {
 namespace {
 
 constexpr size_t kMaxWindow = 32u << 20;  // NVSwitches use 32 MiB, GPUs 16 MiB
+constexpr uint32_t kAllOnes = 0xffffffff;
 
 class Bar0 : public Registers {
  public:
@@ -25,7 +27,8 @@ class Bar0 : public Registers {
 
   absl::StatusOr<uint32_t> Read32(uint32_t offset) override {
     GPUHOST_TRY(Check(offset));
-    return base_[offset / 4];
+    uint32_t value = 0;
+    return ReadMapped(base_ + offset / 4, value) ? value : kAllOnes;
   }
 
   absl::Status Write32(uint32_t offset, uint32_t value) override {
@@ -34,7 +37,7 @@ class Bar0 : public Registers {
       return Error(absl::StatusCode::kPermissionDenied,
                    "write BAR0 {:#x}: registers were opened for reading only", offset);
     }
-    base_[offset / 4] = value;
+    WriteMapped(base_ + offset / 4, value);  // else it is lost, as that to a device off the bus
     return absl::OkStatus();
   }
 
@@ -98,6 +101,7 @@ absl::StatusOr<std::unique_ptr<Registers>> Bar0Source::Open(const pci::Device& d
   if (base == MAP_FAILED) {
     return ExplainFailure(fs_, device, errno, path);
   }
+  CatchBusErrors();
   return std::make_unique<Bar0>(base, size, writable);
 }
 

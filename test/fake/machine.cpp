@@ -38,7 +38,6 @@ Machine::Machine(const std::vector<std::string_view>& boards) {
                 .iommu_group = static_cast<int>(i) + 1,
                 .driver = "vfio-pci",
                 .gpu = gpus_.back().get()});
-    root.File(fmt::format("/dev/vfio/{}", i + 1), "");
   }
   root.Directory("/sys/bus/pci/devices");
 }
@@ -69,12 +68,12 @@ void Machine::Bring(size_t index, cc::Mode mode) {
 }
 
 void Machine::HoldOpen(size_t index, int pid, const std::string& command) {
-  root.File(fmt::format("/proc/{}/comm", pid), command + "\n");
-  root.Link(fmt::format("/proc/{}/fd/7", pid), fmt::format("/dev/vfio/{}", index + 1));
+  kernel.HoldOpen(pid, command, fmt::format("/sys/class/vfio/{}/dev", index + 1));
 }
 
 void Machine::RunVirtualMachine(size_t index, int pid) {
   HoldOpen(index, pid, "qemu-system-x86");
+  root.File(pci::SysfsPath(*pci::Bdf::Parse(BdfOf(index)), "enable"), "1\n");
   *revoked_.at(index) = true;
   revoked_.at(index) = std::make_shared<std::atomic<bool>>(false);
   gpu(index).FunctionLevelReset().IgnoreError();
@@ -83,6 +82,7 @@ void Machine::RunVirtualMachine(size_t index, int pid) {
 
 void Machine::EndVirtualMachine(size_t index, int pid) {
   root.Remove(fmt::format("/proc/{}", pid));
+  root.File(pci::SysfsPath(*pci::Bdf::Parse(BdfOf(index)), "enable"), "0\n");
   reserved_.erase(index);
 }
 

@@ -44,7 +44,8 @@ void TryToWrite(const HostFs& fs) {
 }
 
 int Run(cc::Mode mode) {
-  auto hardware = cc_manager::StartHardwareProcess("/");
+  auto hardware = cc_manager::HardwareProcess::Fork(
+      [](int socket) { cc_manager::RunHardwareSide("/", {}, socket); });
   HostFs fs;
   const absl::Status confined =
       hardware.ok() ? cc_manager::ConfineApiSide(fs, "") : hardware.status();
@@ -56,7 +57,7 @@ int Run(cc::Mode mode) {
   Tell("query", survey->admission, survey->devices);
   SystemClock clock;
   const TimePoint start = clock.Now();
-  const auto armed = (*hardware)->Arm(mode, false);
+  const auto armed = (*hardware)->Arm(mode);
   const Duration arming = clock.Now() - start;
   if (!armed.ok()) return 1;
   Tell("arm", armed->status, armed->devices);

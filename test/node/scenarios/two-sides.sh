@@ -49,7 +49,7 @@ guest() {
   expect_text "it is named" "reset: $gone: write '1' to .*/$gone/reset" "$output"
   expect_text "nobody knows what it is armed for" "reset: $gone is unknown, pending unknown" "$output"
   expect "the others are switched" "devtools devtools" "$(modes)"
-  expect_text "a record is there" '"driver": "vfio-pci"' "$(cat /run/nvidia/gpuhost/flight/*)"
+  expect_text "a record is there" '"driver": "vfio-pci"' "$(cat /run/nvidia/gpuhost-flight/*)"
   echo 1 >/sys/bus/pci/rescan
   vfio-manage bind --all
   switch devtools

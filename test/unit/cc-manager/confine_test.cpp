@@ -52,8 +52,9 @@ uint64_t Capabilities() {
 struct Tree {
   Tree() {
     root.Directory("/run/nvidia/gpuhost");
-    for (const char* path : {"/sys/devices/pci0000:00/reset", "/sys/bus/pci/rescan", "/dev/vfio/1",
-                             "/etc/passwd", "/run/other", "/ready/other"}) {
+    for (const char* path :
+         {"/sys/devices/pci0000:00/reset", "/sys/bus/pci/rescan", "/dev/vfio/1", "/etc/passwd",
+          "/run/other", "/ready/other", "/run/nvidia/gpuhost-flight/00000001.json"}) {
       root.File(path, "x");
     }
   }
@@ -85,8 +86,9 @@ TEST_CASE("the API side writes its own directories and nothing else") {
     good =
         good && fs.WriteFileAtomic("/ready/file", "", 0644).ok() && fs.Remove("/ready/file").ok();
     good = good && HostFs().Open("/dev/null", O_RDWR).ok();
-    for (const char* path : {"/sys/devices/pci0000:00/reset", "/sys/bus/pci/rescan", "/dev/vfio/1",
-                             "/etc/passwd", "/run/other"}) {
+    for (const char* path :
+         {"/sys/devices/pci0000:00/reset", "/sys/bus/pci/rescan", "/dev/vfio/1", "/etc/passwd",
+          "/run/other", "/run/nvidia/gpuhost-flight/00000001.json"}) {
       good = good && !CanWrite(fs, path) && fs.Read(path).ok();
     }
     return good && !fs.WriteFileAtomic("/run/new", "", 0644).ok();

@@ -45,7 +45,7 @@ void CheckSame(const std::vector<DeviceView>& a, const std::vector<DeviceView>& 
 
 TEST_CASE("what one side says the other understands") {
   for (const Call call : {Call::kQuery, Call::kArm, Call::kDisarm, Call::kReset}) {
-    const Request request{call, cc::Mode::kPpcie, true};
+    const Request request{call, cc::Mode::kPpcie, call == Call::kQuery};
     CHECK(DecodeRequest(Encode(request)).value() == request);
   }
   const Survey survey = SomeSurvey();
@@ -62,6 +62,15 @@ TEST_CASE("what one side says the other understands") {
   CHECK(told.arm == progress.arm);
   CHECK(told.reset == progress.reset);
   CheckSame(told.devices, progress.devices);
+}
+
+TEST_CASE("no request but a query asks the firmware, and none asks for force") {
+  for (const Call call : {Call::kArm, Call::kDisarm, Call::kReset}) {
+    std::string request = Encode(Request{.call = call});
+    CHECK(request.size() == 3);  // call, mode, ask_firmware
+    request.back() = 1;
+    CHECK_FALSE(DecodeRequest(request).ok());
+  }
 }
 
 TEST_CASE("an answer to another call is no answer") {
@@ -128,19 +137,33 @@ TEST_CASE("damaged messages never crash, and what still decodes is exact") {
   CHECK(decoded > 100);
 }
 
-TEST_CASE("the largest answer fits, texts are cut and cleaned, more devices are refused") {
+TEST_CASE("the largest answers fit, texts are cut and cleaned") {
+  const size_t count = GENERATE(size_t{64}, size_t{65}, kMaxDevices);
   Survey survey{.admission = absl::InternalError(std::string(100'000, '"'))};
-  for (size_t i = 0; i < kMaxDevices; ++i) {
-    survey.devices.push_back({.bdf = {0, static_cast<uint8_t>(i), 0, 0},
-                              .error = std::string(5000, 'x'),
-                              .in_use_by = std::string(5000, '\n') + "\xff"});
+  for (size_t i = 0; i < count; ++i) {
+    survey.devices.push_back(
+        {.bdf = {static_cast<uint32_t>(i >> 8), static_cast<uint8_t>(i & 0xff), 0, 0},
+         .error = std::string(5000, 'x'),
+         .in_use_by = std::string(5000, '\n') + "\xff"});
   }
   const auto message = Encode(Call::kQuery, survey);
   REQUIRE(message.ok());
   CHECK(message->size() <= kMaxMessage);
   const Survey heard = DecodeSurvey(Call::kQuery, *message).value();
-  CHECK(heard.devices[63].error == std::string(kMaxDeviceText, 'x'));
-  CHECK(heard.devices[63].in_use_by == std::string(kMaxDeviceText, '?'));
-  survey.devices.push_back({});
-  CHECK(absl::IsResourceExhausted(Encode(Call::kQuery, survey).status()));
+  REQUIRE(heard.devices.size() == count);
+  const size_t limit = count == 64 ? 800 : count == 65 ? 787 : 100;
+  CHECK(heard.devices[63].error == std::string(limit, 'x'));
+  CHECK(heard.devices[63].in_use_by == std::string(limit, '?'));
+}
+
+TEST_CASE("a machine with more devices than fit is told, and is no reason to end") {
+  Survey survey{.settled = true, .devices = std::vector<DeviceView>(kMaxDevices + 1)};
+  const Survey heard = DecodeSurvey(Call::kQuery, Encode(Call::kQuery, survey).value()).value();
+  CHECK(absl::IsResourceExhausted(heard.admission));
+  CHECK(Text(heard.admission).find("has 513 GPUs") != std::string::npos);
+  CHECK_FALSE(heard.settled);
+  CHECK(heard.devices.empty());
+  const Progress progress{.devices = survey.devices};
+  CHECK(absl::IsResourceExhausted(
+      DecodeProgress(Call::kArm, Encode(Call::kArm, progress).value())->status));
 }

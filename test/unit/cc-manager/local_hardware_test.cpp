@@ -117,13 +117,13 @@ TEST_CASE("a sleeping GPU whose BAR0 the kernel forbids refuses the change untou
   node.machine.root.File("/sys/bus/pci/devices/0000:01:00.0/power_state", "D3hot\n");
   node.machine.root.File("/sys/bus/pci/devices/0000:01:00.0/power/control", "auto\n");
   LocalHardware hardware({node.machine.kernel, node.machine.clock, forbidden});
-  CHECK(absl::IsPermissionDenied(hardware.Arm(Mode::kOn, false)->status));
+  CHECK(absl::IsPermissionDenied(hardware.Arm(Mode::kOn)->status));
   CHECK(node.machine.kernel.writes().empty());
 }
 
 TEST_CASE("arm, then reset: the whole node is in the mode and shows it") {
   Node node(std::vector<std::string_view>{"h100-sxm", "h100-sxm", "nvswitch"});
-  const auto armed = node.hardware.Arm(Mode::kPpcie, false);
+  const auto armed = node.hardware.Arm(Mode::kPpcie);
   REQUIRE(armed->status.ok());
   for (const auto& device : armed->devices) {
     CHECK(device.state == State::kOff);
@@ -149,7 +149,7 @@ TEST_CASE("arm, then reset: the whole node is in the mode and shows it") {
 TEST_CASE("what may not be changed is refused and nothing is touched") {
   Node node(2);
   node.machine.HoldOpen(1, 4711, "qemu");
-  const auto refused = node.hardware.Arm(Mode::kOn, false);
+  const auto refused = node.hardware.Arm(Mode::kOn);
   CHECK(absl::IsFailedPrecondition(refused->status));
   CHECK(refused->devices[1].in_use_by == "qemu (pid 4711)");
   CHECK(node.machine.kernel.writes().empty());
@@ -162,17 +162,17 @@ TEST_CASE("one GPU that says no to its knobs keeps all from being changed") {
   const Fault fault = GENERATE(Fault::kKnobLocked, Fault::kRpcError, Fault::kRpcSilent);
   Node node(3);
   node.machine.gpu(1).Set(fault);
-  CHECK_FALSE(node.hardware.Arm(Mode::kOn, false)->status.ok());
+  CHECK_FALSE(node.hardware.Arm(Mode::kOn)->status.ok());
   CHECK(node.NothingArmed());
   CHECK(node.Resets() == 0);
   node.machine.gpu(1).Set(fault, false);
-  CHECK(node.hardware.Arm(Mode::kOn, false)->status.ok());  // and nothing is left in its way
+  CHECK(node.hardware.Arm(Mode::kOn)->status.ok());  // and nothing is left in its way
 }
 
 TEST_CASE("a second change waits for the first to be ended") {
   Node node(1);
-  REQUIRE(node.hardware.Arm(Mode::kOn, false)->status.ok());
-  CHECK(absl::IsFailedPrecondition(node.hardware.Arm(Mode::kOff, false)->status));
+  REQUIRE(node.hardware.Arm(Mode::kOn)->status.ok());
+  CHECK(absl::IsFailedPrecondition(node.hardware.Arm(Mode::kOff)->status));
   CHECK(node.machine.Pending(0) == State::kOn);
   CHECK(node.hardware.Disarm()->status.ok());
   CHECK(node.NothingArmed());
@@ -180,7 +180,7 @@ TEST_CASE("a second change waits for the first to be ended") {
 
 TEST_CASE("a GPU that somebody opens between arm and reset stops the change") {
   Node node(3);
-  REQUIRE(node.hardware.Arm(Mode::kOn, false)->status.ok());
+  REQUIRE(node.hardware.Arm(Mode::kOn)->status.ok());
   node.machine.HoldOpen(2, 4711, "qemu");
   const auto refused = node.hardware.Reset();
   CHECK(Text(refused->status).find("0000:03:00.0: in use by qemu (pid 4711)") == 0);
@@ -192,7 +192,7 @@ TEST_CASE("a GPU that somebody opens between arm and reset stops the change") {
 
 TEST_CASE("a GPU that a driver takes between arm and reset stops the change") {
   Node node(2);
-  REQUIRE(node.hardware.Arm(Mode::kOn, false)->status.ok());
+  REQUIRE(node.hardware.Arm(Mode::kOn)->status.ok());
   node.machine.kernel.AddDriver("nvidia");
   node.machine.root.Link("/sys/bus/pci/devices/0000:01:00.0/driver", "../../drivers/nvidia");
   CHECK(Text(node.hardware.Reset()->status).find("0000:01:00.0: held by driver nvidia") == 0);
@@ -200,32 +200,58 @@ TEST_CASE("a GPU that a driver takes between arm and reset stops the change") {
   CHECK(node.NothingArmed());
 }
 
-TEST_CASE(
-    "with force a GPU in use is switched, and a user of one that is in the mode is no reason") {
+TEST_CASE("a user of a GPU that is in the mode already is no reason") {
   Node node(2);
-  REQUIRE(node.hardware.Arm(Mode::kOn, true)->status.ok());
-  node.machine.HoldOpen(0, 1, "qemu");
-  CHECK(node.hardware.Reset()->status.ok());
-  CHECK(node.Resets() == 2);
-
-  node.machine.Bring(1, Mode::kOff);
-  node.machine.root.Remove("/proc/1");
-  REQUIRE(node.hardware.Arm(Mode::kOn, false)->status.ok());
+  node.machine.Bring(0, Mode::kOn);
+  REQUIRE(node.hardware.Arm(Mode::kOn)->status.ok());
   node.machine.HoldOpen(0, 2, "qemu");
   CHECK(node.hardware.Reset()->status.ok());
   CHECK(node.machine.Effective(1) == State::kOn);
 }
 
+TEST_CASE("a GPU is armed 32 times at once, then every three minutes") {
+  Node node(2);
+  const auto arm = [&] {
+    const absl::Status status = node.hardware.Arm(Mode::kOn)->status;
+    if (status.ok()) REQUIRE(node.hardware.Disarm()->status.ok());
+    return status;
+  };
+  for (int i = 0; i < 32; ++i) REQUIRE(arm().ok());
+  const absl::Status refused = arm();
+  CHECK(absl::IsResourceExhausted(refused));
+  CHECK(Text(refused).find("0000:01:00.0: its mode has been changed too often; try again in 1") ==
+        0);
+  CHECK(node.NothingArmed());
+  node.machine.clock.SleepFor(std::chrono::minutes(3));
+  CHECK(arm().ok());
+  CHECK_FALSE(arm().ok());
+  node.machine.clock.SleepFor(std::chrono::hours(24));
+  for (int i = 0; i < 32; ++i) REQUIRE(arm().ok());
+  CHECK_FALSE(arm().ok());
+}
+
+TEST_CASE("what a status document claims makes no change safe") {
+  fake::Machine machine(2);
+  machine.root.File("/run/nvidia/gpuhost/cc-manager.json",
+                    R"({"schema": 1, "generation": 1, "devices": [
+                        {"bdf": "0000:01:00.0", "state": "on", "pending": "on"},
+                        {"bdf": "0000:02:00.0", "state": "on", "pending": "on"}]})");
+  machine.HoldOpen(1, 4711, "qemu");
+  LocalHardware hardware(machine.host());
+  CHECK(absl::IsFailedPrecondition(hardware.Arm(Mode::kOn)->status));
+  CHECK(hardware.Query(Mode::kOn, false)->devices[0].state == State::kOff);
+}
+
 TEST_CASE("hardware that is dropped while armed is disarmed") {
   fake::Machine machine(2);
-  { REQUIRE(LocalHardware(machine.host()).Arm(Mode::kOn, false)->status.ok()); }
+  { REQUIRE(LocalHardware(machine.host()).Arm(Mode::kOn)->status.ok()); }
   CHECK(machine.Pending(0) == State::kOff);
   CHECK(machine.Pending(1) == State::kOff);
 }
 
 TEST_CASE("all resets are under way at the same time") {
   Node node(8);
-  REQUIRE(node.hardware.Arm(Mode::kOn, false)->status.ok());
+  REQUIRE(node.hardware.Arm(Mode::kOn)->status.ok());
   std::mutex mutex;
   std::condition_variable changed;
   int begun = 0;
@@ -242,15 +268,4 @@ TEST_CASE("all resets are under way at the same time") {
   });
   CHECK(node.hardware.Reset()->status.ok());
   CHECK(together);
-}
-
-TEST_CASE("a device that works for a process of another container is in use") {
-  Node node(2);
-  node.machine.gpu(1).WriteConfig(0x04, 2, 0x0006);  // memory and bus master
-  const Survey survey = node.Query(Mode::kOn);
-  CHECK(survey.busy);
-  CHECK(survey.devices[0].in_use_by.empty());
-  CHECK(survey.devices[1].in_use_by.find("cannot be seen") != std::string::npos);
-  CHECK_FALSE(survey.devices[1].settled);
-  CHECK(node.Query(Mode::kOff).devices[1].settled);
 }

@@ -66,7 +66,9 @@ void NodeWorld::Restart(fake::Life* life, const Wrap& wrap) {
   hardware.reset();
   mortal_.reset();
   if (life != nullptr) mortal_ = std::make_unique<fake::MortalMachine>(machine, *life);
-  hardware = std::make_unique<LocalHardware>(mortal_ ? mortal_->host() : machine.host());
+  hardware = std::make_unique<LocalHardware>(
+      mortal_ ? mortal_->host() : machine.host(),
+      cc::Policy{.force = settings.policy == WorkloadPolicy::kForce});
   if (server) {
     const kube::Endpoint endpoint = admin_ ? server->admin() : server->cc_manager("gpu-operator");
     own_.File("/kubeconfig", fmt::format(kKubeconfig, endpoint.server,

@@ -32,8 +32,8 @@ TEST_CASE("operands of the GPU Operator are no users") {
 
 TEST_CASE("the plugin and the API server speak of the same pod once") {
   service::StatusDocument plugin;
-  plugin.devices = {{.bdf = "0000:01:00.0", .users = {"default/llm/main", "default/llm/side"}},
-                    {.bdf = "0000:02:00.0", .users = {"team/b/main", "somebody"}}};
+  plugin.devices = {{.bdf = "0000:01:00.0", .users = {{"default/llm/main", "default/llm/side"}}},
+                    {.bdf = "0000:02:00.0", .users = {{"team/b/main", "somebody"}}}};
   const Users users = FindUsers({}, plugin, std::vector{PodWith("llm", 1)});
   CHECK(users.text == "in use by pod default/llm, pod team/b, somebody");
   CHECK(users.pods.size() == 1);

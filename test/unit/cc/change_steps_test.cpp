@@ -147,3 +147,48 @@ TEST_CASE("what was armed before in the invalid state is not put back") {
   CHECK(Text(armed.change.Disarm("told to")).find("it stays armed") != std::string::npos);
   CHECK(machine.Pending(0) == State::kOn);
 }
+
+namespace {
+
+constexpr uint16_t kGuardKnobs[] = {2, 4, 10, 34};
+
+void WearDown(fake::Machine& machine, size_t index, uint16_t knob, uint16_t value) {
+  machine.kernel.OnWrite([&machine, index, knob, value](const std::string& path) {
+    const std::string reset = fake::Machine::BdfOf(index) + "/reset";
+    if (path.ends_with(reset)) machine.gpu(index).SetKnob(knob, value);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("the mode alone is not enough: after the reset every knob of the mode is compared") {
+  const Mode mode = GENERATE(Mode::kOn, Mode::kPpcie, Mode::kDevtools);
+  for (const uint16_t knob : kGuardKnobs) {
+    CAPTURE(cc::ToString(mode), knob);
+    fake::Machine machine(2, "h100-sxm");
+    Armed armed(machine, mode);
+    WearDown(machine, 0, knob, 1);
+    const std::string text = Text(armed.change.ResetAndVerify());
+    const auto name = gpu::KnobName(static_cast<gpu::Knob>(knob));
+    const int wanted = knob == 10 && mode != Mode::kDevtools ? 2 : 0;
+    CHECK(text.find(fmt::format("{} is 1 after the change instead of {}", name, wanted)) !=
+          std::string::npos);
+    CHECK(armed.change.outcome().devices[1].status.ok());
+  }
+}
+
+TEST_CASE("a protected GPU with a wrong knob that its mode does not show is reset, once") {
+  const Mode mode = GENERATE(Mode::kOn, Mode::kPpcie);
+  for (const uint16_t knob : kGuardKnobs) {
+    CAPTURE(cc::ToString(mode), knob);
+    fake::Machine machine(1, "h100-sxm");
+    machine.Bring(0, mode);
+    const uint64_t resets = machine.gpu(0).counters().resets;
+    machine.gpu(0).SetKnob(knob, 1);
+    Armed armed(machine, mode);
+    CHECK(armed.change.outcome().devices[0].reset);
+    CHECK(armed.change.ResetAndVerify().ok());
+    CHECK(machine.gpu(0).counters().resets == resets + 1);
+    CHECK(machine.gpu(0).knob(knob) == (knob == 10 ? 2 : 0));
+  }
+}

@@ -72,6 +72,54 @@ TEST_CASE("the knobs of a mode bring this mode") {
   CHECK(KnobsAfter(Mode::kDevtools).at(Knob::kBar0Decoupler) == 0);
 }
 
+// Source: gpu-admin-tools v2026.09.16, with ppcie cleared for off.
+TEST_CASE("every mode has exactly these knobs, in this order") {
+  using enum Knob;
+  using Steps = std::vector<cc::KnobStep>;
+  const auto steps = [](Mode mode, Architecture chip) {
+    const auto knobs = cc::KnobsOf(mode, chip);
+    return Steps(knobs.begin(), knobs.end());
+  };
+  CHECK(steps(Mode::kOff, Architecture::kHopper) ==
+        Steps{{kBar0Decoupler, 0}, {kPpcie, 0}, {kCcDevtools, 0}, {kCcMode, 0}});
+  CHECK(steps(Mode::kOn, Architecture::kHopper) == Steps{{kFeature2, 0},
+                                                         {kFeature4, 0},
+                                                         {kFeature34, 0},
+                                                         {kPpcie, 0},
+                                                         {kBar0Decoupler, 2},
+                                                         {kCcMode, 1},
+                                                         {kCcDevtools, 0}});
+  CHECK(steps(Mode::kDevtools, Architecture::kHopper) == Steps{{kFeature2, 0},
+                                                               {kFeature4, 0},
+                                                               {kFeature34, 0},
+                                                               {kPpcie, 0},
+                                                               {kBar0Decoupler, 0},
+                                                               {kCcMode, 1},
+                                                               {kCcDevtools, 1}});
+  CHECK(steps(Mode::kPpcie, Architecture::kHopper) == Steps{{kFeature2, 0},
+                                                            {kFeature4, 0},
+                                                            {kFeature34, 0},
+                                                            {kCcDevtools, 0},
+                                                            {kCcMode, 0},
+                                                            {kBar0Decoupler, 2},
+                                                            {kPpcie, 1}});
+  CHECK(steps(Mode::kPpcie, Architecture::kNvSwitch) == Steps{{kFeature2, 0},
+                                                              {kFeature4, 0},
+                                                              {kFeature34, 0},
+                                                              {kCcDevtools, 0},
+                                                              {kCcMode, 0},
+                                                              {kBar0Decoupler, 0},
+                                                              {kPpcie, 1}});
+  for (const Mode mode : {Mode::kOff, Mode::kOn, Mode::kDevtools}) {
+    CHECK(steps(mode, Architecture::kNvSwitch) == Steps{{kBar0Decoupler, 0}, {kPpcie, 0}});
+  }
+  CHECK(steps(Mode::kOff, Architecture::kBlackwell) == Steps{{kCcDevtools, 0}, {kCcMode, 0}});
+  CHECK(steps(Mode::kOn, Architecture::kBlackwell) == Steps{{kCcMode, 1}, {kCcDevtools, 0}});
+  CHECK(steps(Mode::kDevtools, Architecture::kBlackwell) == Steps{{kCcMode, 1}, {kCcDevtools, 1}});
+  CHECK(steps(Mode::kPpcie, Architecture::kBlackwell).empty());
+  for (const Mode mode : kModes) CHECK(steps(mode, Architecture::kBeforeHopper).empty());
+}
+
 TEST_CASE("no step on the way from any mode to any other leaves devtools without CC") {
   const Architecture chip =
       GENERATE(Architecture::kHopper, Architecture::kBlackwell, Architecture::kNvSwitch);
@@ -131,7 +179,24 @@ TEST_CASE("one device in the way refuses the change and is named") {
     gpu.device.reset_methods.reset();
     CHECK(Refusal(seen, Mode::kOn).find("reset_method") != std::string::npos);
     gpu.device.reset_methods = "pm bus";
-    CHECK(Refusal(seen, Mode::kOn).find("no function-level reset") != std::string::npos);
+    CHECK(Refusal(seen, Mode::kOn)
+              .find("(reset_method is 'pm bus'); write 'flr' to "
+                    "/sys/bus/pci/devices/0000:02:00.0/reset_method") != std::string::npos);
+  }
+}
+
+// The kernel takes the first method that the device has (6.12, __pci_reset_function_locked).
+TEST_CASE("only a device that the kernel resets by its function-level reset first is admitted") {
+  const auto admitted = [](const std::string& methods) {
+    cc::Observation gpu = Idle("0000:01:00.0");
+    gpu.device.reset_methods = methods;
+    return cc::Admit(std::vector{gpu}, Mode::kOn, {}).ok();
+  };
+  for (const char* good : {"flr", "flr bus", "flr pm bus"}) CHECK(admitted(good));
+  for (const char* bad : {"", "bus", "bus flr", "pm flr", "af_flr", "flr_other",
+                          "device_specific flr", "acpi flr", " flr"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(admitted(bad));
   }
 }
 

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/gpu/bar0.h"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <filesystem>
+#include <thread>
 
 #include "libgpuhost/base/status.h"
 #include "test/fake/machine.h"
@@ -73,4 +82,54 @@ TEST_CASE("registers that cannot be mapped under NVIDIA's driver: its own tool i
   CHECK(absl::IsUnavailable(refused));
   CHECK(Text(refused).find("reserved by who uses it; `nvidia-smi conf-compute -f`") !=
         std::string::npos);
+}
+
+// Linux 6.1 with CONFIG_IO_STRICT_DEVMEM revokes mappings of resource0 when vfio-pci claims BAR0. A
+// file that has become shorter answers an access in the same way: SIGBUS.
+TEST_CASE("a mapping that is taken away reads as all ones, on all threads, and swallows writes") {
+  Window window;
+  const auto registers = window.Open(gpu::Access::kReadWrite);
+  const auto other = window.Open(gpu::Access::kReadOnly);
+  REQUIRE((*registers)->Read32(8).value() == 0x12345678);
+  const std::string path = window.machine.root.path() + window.path;
+  std::filesystem::resize_file(path, 0);
+  std::atomic<int> dead = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&] {
+        for (uint32_t offset = 0; offset < 4096; offset += 4) {
+          const bool written = (*registers)->Write32(offset, 0).ok();
+          const bool ones = (*registers)->Read32(offset).value_or(0) == 0xffffffff &&
+                            (*other)->Read32(offset).value_or(0) == 0xffffffff;
+          if (written && ones) ++dead;
+        }
+      });
+    }
+  }
+  CHECK(dead == 8 * 1024);
+  CHECK(window.machine.root.Content(window.path).empty());
+  std::filesystem::resize_file(path, 4096);  // what is there again is read again
+  CHECK((*registers)->Read32(8).value() == 0);
+}
+
+TEST_CASE("a bus error that is none of a register's still ends the process") {
+  Window window;
+  const auto registers = window.Open(gpu::Access::kReadOnly);
+  REQUIRE(registers.ok());
+  const std::string path = window.machine.root.path() + window.path;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::signal(SIGABRT, SIG_DFL);
+    ::close(STDERR_FILENO);  // a sanitizer has much to say
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY));
+    const void* page = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd.get(), 0);
+    std::filesystem::resize_file(path, 0);
+    static_cast<void>(*static_cast<const volatile char*>(page));
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status != 0);  // of the signal, or of the sanitizer that has caught it
 }
