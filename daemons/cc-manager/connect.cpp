@@ -31,15 +31,15 @@ absl::StatusOr<ApiSideNeeds> NeedsOf(const Options& options) {
 }
 
 absl::StatusOr<std::unique_ptr<Cluster>> Connect(const Options& options,
-                                                 std::unique_ptr<const HostFs> own) {
+                                                 std::unique_ptr<const HostFs> own, int stop_fd) {
   if (options.standalone) return std::unique_ptr<Cluster>();
   GPUHOST_TRY(kube::CheckNodeName(options.node_name));
   GPUHOST_ASSIGN(kube::Access access, kube::FindAccess(options.kubeconfig));
   std::string name_space = options.operator_namespace;
   if (name_space.empty()) name_space = kube::OwnNamespace(*own, access).value_or("gpu-operator");
   GPUHOST_TRY(kube::CheckNamespace(name_space));
-  return std::make_unique<Cluster>(std::move(own), std::move(access), options.node_name,
-                                   name_space);
+  return std::make_unique<Cluster>(std::move(own), std::move(access), options.node_name, name_space,
+                                   stop_fd);
 }
 
 }  // namespace gpuhost::cc_manager

@@ -32,10 +32,11 @@ absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
   hardware.HearStop(wakeup->stop_fd(), kLastAnswers);
   wakeup->Watch(hardware);
   GPUHOST_ASSIGN(const auto instance, service::Instance::Claim(fs, "cc-manager"));
-  GPUHOST_ASSIGN(const auto cluster, Connect(options, std::make_unique<DelegatedFs>(
-                                                          "/", DelegatedFs::Of::kOwn, files)));
+  GPUHOST_ASSIGN(const auto cluster,
+                 Connect(options, std::make_unique<DelegatedFs>("/", DelegatedFs::Of::kOwn, files),
+                         wakeup->stop_fd()));
   OurNode* node = cluster ? &cluster->node : nullptr;
-  Wish wish(fs, own, options, node);
+  Wish wish(fs, own, clock, options, node);
   GPUHOST_TRY(ConfineApiSide(needs.confinement));
 
   service::Metrics metrics;
@@ -47,10 +48,10 @@ absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
                    service::HttpEndpoint::Listen(options.http_address,
                                                  {metrics, healthy, [&] { return ready.load(); }}));
   }
-  Reporter reporter(fs, node, metrics, options.settings);
+  Reporter reporter(fs, clock, node, metrics, options.settings);
   Manager manager({fs, clock, hardware, node, *wakeup, reporter, [&wish] { return wish.Mode(); }},
                   options.settings);
-  if (options.once) return RunOnce(manager, reporter, clock);
+  if (options.once) return RunOnce(manager, reporter, *wakeup);
   if (node != nullptr) {
     wakeup->Watch(*node);
     node->Follow();

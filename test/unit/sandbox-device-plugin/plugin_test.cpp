@@ -220,6 +220,18 @@ TEST_CASE(
   CHECK(offered == std::vector<size_t>{0, 1});
 }
 
+TEST_CASE("a pass that takes long tells after each of its steps that it goes on") {
+  Bench bench;
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
+  std::vector<int> registrations;  // at each step
+  plugin.OnProgress([&] {
+    const auto resources = bench.kubelet->resources();
+    registrations.push_back(resources.contains(kPgpu) ? 1 : 0);
+  });
+  plugin.Reconcile();
+  CHECK(registrations == std::vector<int>{0, 1});
+}
+
 TEST_CASE("nothing is served until the first GPU is on vfio-pci") {
   Bench bench;
   for (const char* gpu : {"0000:01:00.0", "0000:02:00.0"}) {
