@@ -4,6 +4,7 @@
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/config_space.h"
+#include "libgpuhost/vfio/hold.h"
 #include "libgpuhost/vfio/holders.h"
 
 namespace gpuhost::cc_manager {
