@@ -77,6 +77,7 @@ void Machine::RunVirtualMachine(size_t index, int pid) {
   *revoked_.at(index) = true;
   revoked_.at(index) = std::make_shared<std::atomic<bool>>(false);
   gpu(index).FunctionLevelReset().IgnoreError();
+  clock.SleepFor(std::chrono::seconds(5));  // it boots
   reserved_.insert(index);
 }
 
