@@ -27,7 +27,7 @@ struct Files {
 
 TEST_CASE("a configuration that is read again changes mode and policy, a bad one changes nothing") {
   Files files;
-  Wish wish(files.fs, files.clock, files.options, nullptr);
+  Wish wish(files.fs, files.fs, files.clock, files.options, nullptr);
   CHECK(*wish.Mode() == Mode::kOff);
   wish.Reload();  // there is no file yet
   CHECK(*wish.Mode() == Mode::kOff);
@@ -44,7 +44,7 @@ TEST_CASE("a mode that the command line gives is not changed by a file") {
   Files files;
   files.options.mode_fixed = true;
   files.root.File("/cc-manager.toml", "mode = 'on'\n");
-  Wish wish(files.fs, files.clock, files.options, nullptr);
+  Wish wish(files.fs, files.fs, files.clock, files.options, nullptr);
   wish.Reload();
   CHECK(*wish.Mode() == Mode::kOff);
 }
