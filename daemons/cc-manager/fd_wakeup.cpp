@@ -20,7 +20,7 @@ Woken FdWakeup::Wait(std::optional<Duration> limit) {
   // A directory that is not there yet has no documents; the next wait finds it.
   documents_.Watch(directory_).IgnoreError();
   busy_since_ = TimePoint::max();
-  service::Notify("WATCHDOG=1");
+  service::Notify({.watchdog = true});
   SystemClock clock;
   const TimePoint start = clock.Now();
   while (true) {
@@ -29,7 +29,8 @@ Woken FdWakeup::Wait(std::optional<Duration> limit) {
         service::WaitReadable({stop_.fd(), reload_.fd(), devices_.fd(), documents_.fd(),
                                node_ ? node_->fd() : -1, hardware_ ? hardware_->ended_fd() : -1},
                               left);
-    const Woken woken{.stop = readable[0], .devices = readable[2] || readable[5]};
+    const Woken woken{
+        .stop = readable[0], .devices = readable[2] || readable[5], .asked = readable[1]};
     if (readable[1]) {
       reload_.Drain();
       if (on_reload_) on_reload_();

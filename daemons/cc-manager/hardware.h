@@ -29,10 +29,13 @@ struct DeviceView {
 
 // The node as it is, held against a wanted mode.
 struct Survey {
-  absl::Status
-      admission;         // whether a change to the mode may begin, see cc::Admit; kNotFound: no GPU
-  bool busy = false;     // it may not, and only because somebody has devices open
-  bool settled = false;  // nothing to do: every device is in the mode, and none known to be armed
+  // Whether a change to the mode may begin, see cc::Admit, and, where the firmware was asked, what
+  // it said against it; kNotFound: no GPU.
+  absl::Status admission;
+  bool busy = false;  // it may not, and only because somebody has devices open
+  // Nothing is known to do: no device is known to be in another mode or to be armed. A device that
+  // has been in use since the first look is not known to be in any mode; it is not settled itself.
+  bool settled = false;
   std::vector<DeviceView> devices;
 };
 
@@ -40,6 +43,7 @@ struct Survey {
 struct Progress {
   absl::Status status;  // OK, or the first error in words; see each step for what is undone then
   std::vector<DeviceView> devices;
+  bool written = true;              // knobs may have been written, and put back since
   Duration open{}, arm{}, reset{};  // wall time of each phase so far
 };
 
@@ -49,8 +53,9 @@ class Hardware {
  public:
   virtual ~Hardware() = default;
 
-  // Reads only; with `ask_firmware` the firmware of devices that nobody uses is asked for the
-  // pending mode, which sends it messages.
+  // Changes nothing; with `ask_firmware` the firmware of devices that nobody uses is asked for the
+  // pending mode and whether their knobs may be set for `mode`, which wakes them and sends
+  // messages.
   virtual absl::StatusOr<Survey> Query(cc::Mode mode, bool ask_firmware) = 0;
 
   // Looks again whether the change may begin, keeps everybody else from opening the devices, opens
@@ -58,8 +63,9 @@ class Hardware {
   // closed. kResourceExhausted in the progress: changed too often, see ArmLimit.
   virtual absl::StatusOr<Progress> Arm(cc::Mode mode) = 0;
 
-  // Ends a change that has been armed: puts back what it wrote. kFailedPrecondition in the progress
-  // when nothing is armed.
+  // Ends a change that has been armed: puts back what it wrote. Where there is none, brings the
+  // pending mode of devices that nobody uses back to the effective one, whoever armed them; needs
+  // no wanted mode and resets nothing. kFailedPrecondition in the progress when nothing is armed.
   virtual absl::StatusOr<Progress> Disarm() = 0;
 
   // Goes on with a change that has been armed: resets all devices that need it, waits for their

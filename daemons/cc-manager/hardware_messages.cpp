@@ -175,6 +175,7 @@ template <typename Archive>
 void Walk(Archive& archive, Progress& progress) {
   Walk(archive, progress.status);
   Walk(archive, progress.devices);
+  Walk(archive, progress.written);
   Walk(archive, progress.open);
   Walk(archive, progress.arm);
   Walk(archive, progress.reset);

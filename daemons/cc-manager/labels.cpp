@@ -60,6 +60,13 @@ absl::StatusOr<cc::Mode> WantedMode(const kube::Labels& labels,
   return mode.ok() ? mode : Annotate(mode.status(), fmt::format("read label {}", kModeLabel));
 }
 
+std::optional<cc::Mode> ShownMode(const kube::Labels& labels, StateFormat format) {
+  const auto label = labels.find(kModeStateLabel);
+  if (label == labels.end() || format == StateFormat::kSeed) return std::nullopt;
+  const auto mode = cc::ParseMode(label->second);
+  return mode.ok() ? std::optional(*mode) : std::nullopt;
+}
+
 kube::NodePatch Show(const Stand& stand, StateFormat format, const kube::Node& node) {
   kube::NodePatch patch{.labels =
                             stand.paused ? PausePatch(node.labels) : RestorePatch(node.labels)};

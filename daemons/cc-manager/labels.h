@@ -28,6 +28,9 @@ enum class StateFormat {
   kSeed,    // "off" while a change is under way, "on" when it is done; or "failed"
 };
 
+// The mode that the node is in by its label; nothing when the label does not name one.
+std::optional<cc::Mode> ShownMode(const kube::Labels& labels, StateFormat format);
+
 // What makes a node show where it stands; empty when it does already.
 //   mode.state   see StateFormat
 //   ready.state  "true": a confidential VM can start; "false": an ordinary one can; "": neither, so

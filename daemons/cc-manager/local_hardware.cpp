@@ -3,58 +3,20 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 
+#include "daemons/cc-manager/device_users.h"
 #include "daemons/cc-manager/flight.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/parallel.h"
-#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
 #include "libgpuhost/gpu/session.h"
-#include "libgpuhost/pci/config_space.h"
 #include "libgpuhost/pci/scan.h"
-#include "libgpuhost/vfio/holders.h"
 
 namespace gpuhost::cc_manager {
 namespace {
-
-constexpr std::string_view kHidden = "a process that cannot be seen from here";
-
-// Whether a device on vfio-pci works for somebody, although no process is seen that has it open:
-// those of other containers are hidden where /proc is not the host's. Where the kernel does not
-// tell (see vfio::IsEnabled), bus mastering does: VFIO lets a device be bus master only while it is
-// open, but firmware may have left it so before, and then nobody is a user for ever.
-std::string HiddenUser(HostFs& fs, const pci::Device& device) {
-  if (!device.BoundToVfio()) return "";
-  if (const auto enabled = vfio::IsEnabled(fs, device); enabled.ok()) {
-    return std::string(*enabled ? kHidden : "");
-  }
-  if (device.power_state && *device.power_state != "D0") return "";
-  const auto command = pci::ConfigSpace(fs, device.bdf).Read16(pci::kCommand);
-  const bool master = command.ok() && *command != 0xffff && (*command & pci::kCommandMaster) != 0;
-  return master
-             ? "an unknown process, for it is bus master and its attribute enable cannot be read "
-               "(if nobody uses it, unbind it and bind it again)"
-             : "";
-}
-
-// Fills in who has each of the devices open, but for this process, which may hold them for a
-// change.
-void LookForUsers(HostFs& fs, std::span<cc::Observation> seen) {
-  std::vector<pci::Device> devices;
-  for (const cc::Observation& one : seen) devices.push_back(one.device);
-  auto holders = vfio::FindHolders(fs, devices).by_device;
-  // Our number where that /proc counts: it may be the host's, and this a container.
-  const auto self = ParseDecimal(fs.LinkName("/proc/self").value_or(""), INT32_MAX);
-  for (cc::Observation& one : seen) {
-    auto& users = holders[one.device.bdf];
-    std::erase_if(users, [&](const vfio::Holder& holder) {
-      return self && holder.pid == static_cast<int>(*self);
-    });
-    one.in_use_by = users.empty() ? HiddenUser(fs, one.device) : vfio::ToString(users);
-  }
-}
 
 // Nobody else talks to its firmware, and it has one that answers.
 bool MayAsk(const cc::Observation& seen) {
@@ -64,23 +26,60 @@ bool MayAsk(const cc::Observation& seen) {
          (seen.state.ok() || cc::IsTransient(seen.state.status()));
 }
 
-void AskFirmware(const gpu::Host& host, const cc::Observation& seen, DeviceView& view) {
-  const auto ask = [&]() -> absl::StatusOr<cc::State> {
+// What the next reset brings, and whether the firmware lets its knobs be set for `mode`, all as a
+// change would ask for it. OK, or why the device cannot be changed now.
+absl::Status AskFirmware(const gpu::Host& host, const cc::Observation& seen, cc::Mode mode,
+                         DeviceView& view) {
+  const auto ask = [&]() -> absl::Status {
     GPUHOST_ASSIGN(const auto session, gpu::Session::Open(host, seen.device));
-    return cc::ReadPending(session->firmware());
+    GPUHOST_ASSIGN(view.pending, cc::ReadPending(session->firmware()));
+    return cc::PrepareKnobs(session->firmware(), cc::KnobsOf(mode, seen.chip->architecture))
+        .status();
   };
-  if (const auto pending = ask(); pending.ok()) {
-    view.pending = *pending;
-  } else {
-    view.error = Text(pending.status());
-  }
+  const absl::Status answer = ask();
+  if (!view.pending) view.error = Text(answer);
+  return answer;
+}
+
+bool HasModes(const cc::Observation& seen) {
+  return seen.chip != nullptr && seen.chip->layout != nullptr;
 }
 
 // One without modes is settled where it need not have any.
 bool IsSettled(const cc::Observation& seen, const DeviceView& view, cc::Mode mode) {
-  if (seen.chip == nullptr || seen.chip->layout == nullptr) return !cc::TakesPart(seen, mode);
+  if (!HasModes(seen)) return !cc::TakesPart(seen, mode);
   return view.state == cc::StateOf(mode, seen.chip->architecture) &&
          (!view.pending || view.pending == view.state);
+}
+
+// Nobody has seen its mode since it is in use, which is no reason to change it.
+bool IsHidden(const DeviceView& view) { return !view.state && !view.in_use_by.empty(); }
+
+// "0000:41:00.0: why" for each, with the code of the first; OK when there are none.
+absl::Status Together(const std::vector<DeviceView>& devices,
+                      const std::vector<absl::Status>& errors) {
+  std::string text;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    if (errors[i].ok()) continue;
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", devices[i].bdf, Text(errors[i]));
+    if (code == absl::StatusCode::kOk) code = errors[i].code();
+  }
+  return absl::Status(code, text);
+}
+
+// Brings what the next reset brings back to what the device is in. OK also when nothing is armed;
+// `written`: something was.
+absl::Status DisarmIdle(const gpu::Host& host, const cc::Observation& seen, bool& written) {
+  const auto mode = cc::ParseMode(cc::ToString(*seen.state));
+  if (!mode.ok()) return absl::OkStatus();  // only another mode heals it
+  cc::Change change(host, std::span(&seen, 1), *mode);
+  GPUHOST_TRY(change.Open());
+  const cc::DeviceResult before = change.outcome().devices.front();
+  if (before.reset || before.pending == before.before) return absl::OkStatus();
+  written = true;
+  GPUHOST_TRY(change.Arm());
+  return change.ResetAndVerify();  // without a reset: it is in the mode
 }
 
 }  // namespace
@@ -133,6 +132,7 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
       view.state = last->second;
     } else {
       view.error = Text(one.state.status());
+      if (one.chip != nullptr && !HasModes(one)) view.state = cc::State::kOff;
     }
     survey.devices.push_back(std::move(view));
   }
@@ -141,15 +141,26 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
       const auto view = std::ranges::find(survey.devices, result.bdf, &DeviceView::bdf);
       if (view != survey.devices.end()) view->pending = result.pending;
     }
-  } else if (ask_firmware) {
+  }
+  std::vector<absl::Status> refusals(seen->size());
+  if (ask_firmware && change_ == nullptr) {
     InParallel(seen->size(), [&](size_t i) {
-      if (MayAsk((*seen)[i])) AskFirmware(host_, (*seen)[i], survey.devices[i]);
+      if (MayAsk((*seen)[i])) {
+        refusals[i] = AskFirmware(host_, (*seen)[i], mode, survey.devices[i]);
+      }
     });
   }
   survey.settled = !absl::IsNotFound(survey.admission);
   for (size_t i = 0; i < seen->size(); ++i) {
-    survey.devices[i].settled = IsSettled((*seen)[i], survey.devices[i], mode);
-    survey.settled = survey.settled && survey.devices[i].settled;
+    DeviceView& view = survey.devices[i];
+    view.settled = IsSettled((*seen)[i], view, mode);
+    survey.settled = survey.settled && (view.settled || IsHidden(view));
+    if (!cc::TakesPart((*seen)[i], mode)) refusals[i] = absl::OkStatus();
+  }
+  const absl::Status refused = Together(survey.devices, refusals);
+  if (!survey.settled && !refused.ok() && (survey.admission.ok() || survey.busy)) {
+    survey.admission = refused;
+    survey.busy = false;
   }
   return survey;
 }
@@ -160,8 +171,9 @@ absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode) {
                         "a change is armed already; end it by disarm or reset")};
   }
   auto seen = Observe();
-  if (!seen.ok()) return Progress{.status = seen.status()};
+  if (!seen.ok()) return Progress{.status = seen.status(), .written = false};
   seen_ = *std::move(seen);
+  mode_ = mode;
   absl::Status admitted = cc::Admit(seen_, mode, policy_);
   if (admitted.ok()) admitted = Hold(mode);
   if (admitted.ok()) admitted = CountArm(mode);
@@ -170,18 +182,22 @@ absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode) {
     return Refusal(std::move(admitted));
   }
   change_ = std::make_unique<cc::Change>(host_, seen_, mode);
-  const bool armed = change_->Open().ok() && change_->Arm().ok();
-  return armed ? ProgressOf(change_->outcome()) : Finish();
+  const bool opened = change_->Open().ok();
+  const bool armed = opened && change_->Arm().ok();
+  Progress progress = armed ? ProgressOf(change_->outcome()) : Finish();
+  progress.written = opened;
+  return progress;
 }
 
 Progress LocalHardware::Refusal(absl::Status why) const {
-  Progress progress{.status = std::move(why)};
+  Progress progress{.status = std::move(why), .written = false};
   for (const cc::Observation& one : seen_) {
     const auto state = one.state.ok() ? std::optional(*one.state) : std::nullopt;
     progress.devices.push_back({.bdf = one.device.bdf,
                                 .state = state,
                                 .error = Text(one.state.status()),
                                 .in_use_by = one.in_use_by});
+    progress.devices.back().settled = IsSettled(one, progress.devices.back(), mode_);
   }
   return progress;
 }
@@ -213,7 +229,7 @@ bool LocalHardware::TryHold(const pci::Device& device) {
 void LocalHardware::NameUsers(std::span<const pci::Bdf> taken) {
   for (cc::Observation& one : seen_) {
     const bool unnamed = one.in_use_by.empty() && std::ranges::count(taken, one.device.bdf) > 0;
-    if (unnamed) one.in_use_by = kHidden;
+    if (unnamed) one.in_use_by = kHiddenUser;
   }
 }
 
@@ -226,11 +242,40 @@ absl::Status LocalHardware::CountArm(cc::Mode mode) {
 }
 
 absl::StatusOr<Progress> LocalHardware::Disarm() {
-  if (change_ == nullptr) {
-    return Progress{.status = absl::FailedPreconditionError("nothing is armed")};
-  }
+  if (change_ == nullptr) return DisarmAllIdle();
   change_->Disarm("not switched: the change was given up").IgnoreError();
   return Finish();
+}
+
+absl::StatusOr<Progress> LocalHardware::DisarmAllIdle() {
+  auto seen = Observe();
+  if (!seen.ok()) return Progress{.status = seen.status()};
+  seen_ = *std::move(seen);
+  Progress progress;
+  for (const cc::Observation& one : seen_) {
+    progress.devices.push_back({.bdf = one.device.bdf, .in_use_by = one.in_use_by});
+    if (one.state.ok()) progress.devices.back().state = *one.state;
+  }
+  std::vector<absl::Status> errors(seen_.size());
+  std::vector<char> ours(seen_.size());
+  for (size_t i = 0; i < seen_.size(); ++i) {
+    ours[i] = MayAsk(seen_[i]) && seen_[i].state.ok() && TryHold(seen_[i].device);
+  }
+  std::atomic<bool> any = false;
+  InParallel(seen_.size(), [&](size_t i) {
+    if (ours[i] == 0) return;
+    bool written = false;
+    errors[i] = DisarmIdle(host_, seen_[i], written);
+    if (written && errors[i].ok()) progress.devices[i].pending = *seen_[i].state;
+    if (written) any = true;
+    progress.devices[i].error = Text(errors[i]);
+  });
+  hold_.Release();
+  progress.status = Together(progress.devices, errors);
+  if (!any && progress.status.ok()) {
+    progress.status = absl::FailedPreconditionError("nothing is armed");
+  }
+  return progress;
 }
 
 absl::StatusOr<Progress> LocalHardware::Reset() {
@@ -266,11 +311,16 @@ absl::Status LocalHardware::Grabbed() {
   return text.empty() ? absl::OkStatus() : absl::FailedPreconditionError(text);
 }
 
-const std::string& LocalHardware::UserOf(const pci::Bdf& bdf) const {
-  static const std::string kNobody;
+const cc::Observation* LocalHardware::SeenOf(const pci::Bdf& bdf) const {
   const auto one = std::ranges::find(
       seen_, bdf, [](const cc::Observation& observation) { return observation.device.bdf; });
-  return one == seen_.end() ? kNobody : one->in_use_by;
+  return one == seen_.end() ? nullptr : &*one;
+}
+
+const std::string& LocalHardware::UserOf(const pci::Bdf& bdf) const {
+  static const std::string kNobody;
+  const cc::Observation* one = SeenOf(bdf);
+  return one == nullptr ? kNobody : one->in_use_by;
 }
 
 Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
@@ -286,6 +336,10 @@ Progress LocalHardware::ProgressOf(const cc::Outcome& outcome) const {
                                 .error = Text(result.status),
                                 .in_use_by = UserOf(result.bdf),
                                 .reset = result.reset && !under_way});
+    DeviceView& view = progress.devices.back();
+    if (const cc::Observation* seen = SeenOf(result.bdf)) {
+      view.settled = IsSettled(*seen, view, mode_);
+    }
   }
   return progress;
 }

@@ -39,6 +39,8 @@ class LocalHardware : public Hardware {
   void NameUsers(std::span<const pci::Bdf> taken);
   absl::Status CountArm(cc::Mode mode);
   absl::Status Grabbed();
+  absl::StatusOr<Progress> DisarmAllIdle();
+  const cc::Observation* SeenOf(const pci::Bdf& bdf) const;
   Progress Refusal(absl::Status why) const;
   const std::string& UserOf(const pci::Bdf& bdf) const;
   Progress ProgressOf(const cc::Outcome& outcome) const;
@@ -50,7 +52,8 @@ class LocalHardware : public Hardware {
   // status document of an earlier process, which anybody may have written: it is told in a survey,
   // and no change is admitted, made or left out for it here.
   std::map<pci::Bdf, cc::State> last_;
-  Observations seen_;  // before the change; its users as of the last look
+  Observations seen_;               // before the change; its users as of the last look
+  cc::Mode mode_ = cc::Mode::kOff;  // of the change
   const cc::Policy policy_;
   ArmLimit arm_limit_;
   vfio::Hold hold_;  // outlives the change

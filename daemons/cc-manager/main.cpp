@@ -31,7 +31,7 @@ absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
   hardware.HearStop(wakeup->stop_fd(), kLastAnswers);
   wakeup->Watch(hardware);
   GPUHOST_ASSIGN(const auto instance, service::Instance::Claim(fs, "cc-manager"));
-  GPUHOST_ASSIGN(const auto cluster, Connect(options));
+  GPUHOST_ASSIGN(const auto cluster, Connect(options, wakeup->stop_fd()));
   GPUHOST_TRY(ConfineApiSide(fs, Directory(options.settings.readiness_file)));
 
   service::Metrics metrics;
@@ -44,11 +44,11 @@ absl::StatusOr<int> RunApiSide(Options& options, HardwareProcess& hardware) {
                                                  {metrics, healthy, [&] { return ready.load(); }}));
   }
   OurNode* node = cluster ? &cluster->node : nullptr;
-  Wish wish(fs, options, node);
-  Reporter reporter(fs, node, metrics, options.settings);
+  Wish wish(fs, clock, options, node);
+  Reporter reporter(fs, clock, node, metrics, options.settings);
   Manager manager({fs, clock, hardware, node, *wakeup, reporter, [&wish] { return wish.Mode(); }},
                   options.settings);
-  if (options.once) return RunOnce(manager, reporter, clock);
+  if (options.once) return RunOnce(manager, reporter, *wakeup);
   if (node != nullptr) {
     wakeup->Watch(*node);
     node->Follow();

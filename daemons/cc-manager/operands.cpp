@@ -82,6 +82,10 @@ LabelPatch RemoveEmptyPatch(const Labels& labels) {
   return patch;
 }
 
+bool TouchesOperands(const LabelPatch& patch) {
+  return std::ranges::any_of(kDeployLabels, [&](const char* key) { return patch.contains(key); });
+}
+
 bool IsPausedOperand(const Labels& pod_labels) {
   return std::ranges::any_of(std::to_array({"app", "name"}), [&](const char* key) {
     const auto label = pod_labels.find(key);

@@ -34,6 +34,9 @@ LabelPatch RestorePatch(const Labels& labels);
 // because some operators take them for a refusal of the administrator.
 LabelPatch RemoveEmptyPatch(const Labels& labels);
 
+// Whether a patch changes a deploy label of an operand.
+bool TouchesOperands(const LabelPatch& patch);
+
 // Whether a pod with these labels is one of those that a pause sends away.
 bool IsPausedOperand(const Labels& pod_labels);
 

@@ -82,7 +82,7 @@ absl::StatusOr<kube::Node> OurNode::Seen() {
   return client_.GetNode(name_);
 }
 
-absl::Status OurNode::Patch(const kube::NodePatch& patch) {
+absl::StatusOr<kube::Node> OurNode::Patch(const kube::NodePatch& patch) {
   const auto times_heard = [this] {
     const std::lock_guard lock(mutex_);
     return times_heard_;
@@ -90,8 +90,8 @@ absl::Status OurNode::Patch(const kube::NodePatch& patch) {
   GPUHOST_ASSIGN(kube::Node node, client_.PatchNode(name_, patch));
   const std::lock_guard lock(mutex_);
   // What the watch has told meanwhile may be newer than this answer; if not, it will tell more.
-  if (seen_ && times_heard == times_heard_) seen_ = std::move(node);
-  return absl::OkStatus();
+  if (seen_ && times_heard == times_heard_) seen_ = node;
+  return node;
 }
 
 absl::StatusOr<std::vector<kube::Pod>> OurNode::Operands() {

@@ -29,7 +29,10 @@ class OurNode {
   // The node as last heard of; where it is not followed, as the API server says now. kNotFound: it
   // does not exist; kUnavailable: nothing has been heard yet.
   absl::StatusOr<kube::Node> Seen();
-  absl::Status Patch(const kube::NodePatch& patch);
+  // As the API server says now.
+  absl::StatusOr<kube::Node> Now() { return client_.GetNode(name_); }
+  // The node as it is then.
+  absl::StatusOr<kube::Node> Patch(const kube::NodePatch& patch);
   // Pods of our node in the operands' namespace; in all namespaces.
   absl::StatusOr<std::vector<kube::Pod>> Operands();
   absl::StatusOr<std::vector<kube::Pod>> Pods();

@@ -28,24 +28,28 @@ struct Obstacle {
 //   our own plugin    sees in our status document that devices are withdrawn, and answers in its
 //   own users of devices  are waited for, refused, evicted or ignored, as the settings say other
 //   operands    are sent away by their deploy labels, and their pods waited for
-// In this order: nobody is sent away while a virtual machine keeps the change waiting.
+// In this order: nobody is sent away while a virtual machine keeps the change waiting. Users that
+// cannot be known count as users: only --workload-policy force goes on without knowing them.
 class Quiet {
  public:
   Quiet(HostFs& fs, Clock& clock, OurNode* node, const Settings& settings)
       : fs_(fs), clock_(clock), node_(node), settings_(settings) {}
 
   // A change has begun, or another one.
-  void Begin() { waiting_for_ = Obstacle::Kind::kNone; }
+  void Begin();
   // The first obstacle in the way of `stand`'s change. kPause: the operands have to be paused now,
   // by showing a stand that says so.
   Obstacle Look(const Stand& stand, const Survey& survey);
 
  private:
-  Obstacle AskPlugin(const std::optional<service::StatusDocument>& plugin,
-                     const std::string& transition);
-  Obstacle AskUsers(const std::optional<service::StatusDocument>& plugin, const Survey& survey);
+  using Pods = absl::StatusOr<std::vector<kube::Pod>>;
+
+  Obstacle LookInOrder(const PluginWord& plugin, const Stand& stand, const Survey& survey);
+  Obstacle AskPlugin(const PluginWord& plugin, const std::string& transition);
+  Obstacle AskUsers(const PluginWord& plugin, const Survey& survey);
   Obstacle AskOperands(const Stand& stand);
-  absl::StatusOr<std::vector<kube::Pod>> Pods();
+  Pods PodsOfLate();
+  Pods ListPods();
   absl::Status Evict(const std::vector<kube::Pod>& pods);
   // Whether the present kind of obstacle has been there for longer than that.
   bool LastsLongerThan(Obstacle::Kind kind, Duration limit);
@@ -56,7 +60,11 @@ class Quiet {
   const Settings& settings_;
   Obstacle::Kind waiting_for_ = Obstacle::Kind::kNone;
   TimePoint since_{};
-  bool may_list_pods_ = true;
+  bool plugin_given_up_ = false;  // by force
+  bool may_list_pods_ = true;     // as the API server said last in this change
+  bool told_of_pods_ = false;
+  std::optional<Pods> pods_;  // all of the node, as they were at `pods_listed_`
+  TimePoint pods_listed_{};
 };
 
 }  // namespace gpuhost::cc_manager

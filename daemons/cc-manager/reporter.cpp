@@ -40,6 +40,12 @@ std::string PendingOf(const Stand& stand, const DeviceView& device) {
   return stand.phase == Phase::kArming ? NameOf(stand.mode) : NameOf(device.pending);
 }
 
+// While others are waited for, a device that is in the mode already may be used.
+bool IsWithdrawn(const Stand& stand, const DeviceView& device) {
+  const bool writing = stand.phase == Phase::kArming || stand.phase == Phase::kResetting;
+  return writing || (InChange(stand) && !device.settled);
+}
+
 service::StatusDocument ToDocument(const Stand& stand) {
   service::StatusDocument document{.daemon = "cc-manager",
                                    .phase = std::string(ToString(stand.phase)),
@@ -51,7 +57,16 @@ service::StatusDocument ToDocument(const Stand& stand) {
                                 .state = NameOf(device.state),
                                 .pending = PendingOf(stand, device),
                                 .error = device.error,
-                                .withdraw = InChange(stand)});
+                                .withdraw = IsWithdrawn(stand, device)});
+  }
+  for (const auto& [bdf, why] : stand.unusable) {
+    const std::string name = bdf.ToString();
+    const auto device = std::ranges::find(document.devices, name, &service::DeviceStatus::bdf);
+    if (device != document.devices.end()) {
+      device->unusable = why;
+    } else {
+      document.devices.push_back({.bdf = name, .unusable = why});
+    }
   }
   return document;
 }
@@ -72,8 +87,9 @@ std::string StatusLine(const Stand& stand) {
 
 }  // namespace
 
-Reporter::Reporter(HostFs& fs, OurNode* node, service::Metrics& metrics, const Settings& settings)
-    : fs_(fs), node_(node), metrics_(metrics), settings_(settings) {
+Reporter::Reporter(HostFs& fs, Clock& clock, OurNode* node, service::Metrics& metrics,
+                   const Settings& settings)
+    : fs_(fs), clock_(clock), node_(node), metrics_(metrics), settings_(settings) {
   metrics_.Describe(kTransitions, Type::kCounter, "Mode changes by former mode, mode and result.");
   metrics_.Describe(kPhaseSeconds, Type::kGauge, "Duration of the last mode change, by phase.");
   metrics_.Describe(kDeviceMode, Type::kGauge, "1 for the mode that a device is in.");
@@ -84,24 +100,28 @@ Reporter::Reporter(HostFs& fs, OurNode* node, service::Metrics& metrics, const S
   metrics_.Describe(kLastSuccess, Type::kGauge, "When all devices were last seen in the mode.");
 }
 
-void Reporter::Announce(const Stand& stand) {
-  Publish(stand);
+absl::Status Reporter::Announce(const Stand& stand) {
+  absl::Status published = Publish(stand);
   KeepReadinessFile(stand);
   Measure(stand);
   // It is up also while it waits, which may take days; not yet while it writes to devices.
   const bool up = !InChange(stand) || stand.phase == Phase::kWaiting;
-  service::Notify(fmt::format("{}STATUS={}", up ? "READY=1\n" : "", StatusLine(stand)));
+  const std::string line = StatusLine(stand);
+  service::Notify({.ready = up, .status = line});
   if (stand.phase != told_.phase || stand.reason != told_.reason || stand.mode != told_.mode) {
     LogNews(stand);
   }
   told_ = stand;
+  return published;
 }
 
-void Reporter::Publish(const Stand& stand) {
-  const absl::Status published = service::Publish(fs_, ToDocument(stand));
-  if (!published.ok()) {
-    service::Log(Level::kWarning, "status not published, ignoring", {{"error", published}});
+absl::Status Reporter::Publish(const Stand& stand) {
+  absl::Status published = service::Publish(fs_, ToDocument(stand));
+  if (!published.ok() && published != published_) {
+    service::Log(Level::kWarning, "status not published", {{"error", published}});
   }
+  published_ = published;
+  return published;
 }
 
 void Reporter::KeepReadinessFile(const Stand& stand) {
@@ -215,12 +235,47 @@ void Reporter::Measure(const Stand& stand) {
   }
 }
 
-absl::Status Reporter::Show(const Stand& stand) {
-  if (node_ == nullptr || stand.phase == Phase::kStarting) return absl::OkStatus();
-  GPUHOST_ASSIGN(const kube::Node seen, node_->Seen());
-  kube::NodePatch patch = cc_manager::Show(stand, settings_.format, seen);
+// What is to be patched. `fresh`: the node as the API server has it now, and for that version
+// alone.
+absl::StatusOr<kube::Node> Reporter::ToPatch(const Stand& stand, bool fresh,
+                                             kube::NodePatch& patch) {
+  GPUHOST_ASSIGN(kube::Node seen, fresh ? node_->Now() : node_->Seen());
+  patch = cc_manager::Show(stand, settings_.format, seen);
   if (!healed_) patch.labels.merge(RemoveEmptyPatch(seen.labels));
-  if (!patch.labels.empty() || !patch.annotations.empty()) GPUHOST_TRY(node_->Patch(patch));
+  if (fresh) patch.resource_version = seen.resource_version;
+  return seen;
+}
+
+// Deploy labels are the administrator's, too: what is put into one is made of what it says now,
+// and of nothing that was heard before, lest a change of theirs be undone.
+absl::Status Reporter::PatchOnce(const Stand& stand, bool fresh, bool last_word) {
+  kube::NodePatch patch;
+  GPUHOST_TRY(ToPatch(stand, fresh, patch).status());
+  if (patch.labels.empty() && patch.annotations.empty()) return absl::OkStatus();
+  if (!fresh && TouchesOperands(patch.labels)) return PatchOnce(stand, true, last_word);
+  if (!budget_.IsLeft(clock_.Now()) && !last_word) {
+    return absl::ResourceExhaustedError(
+        "the node has been patched often of late; somebody may take back what cc-manager writes");
+  }
+  GPUHOST_ASSIGN(const kube::Node after, node_->Patch(patch));
+  budget_.Spend();
+  const kube::NodePatch left = cc_manager::Show(stand, settings_.format, after);
+  if (left.labels.empty() && left.annotations.empty()) return absl::OkStatus();
+  const std::string key = (left.labels.empty() ? left.annotations : left.labels).begin()->first;
+  return Error(absl::StatusCode::kUnavailable,
+               "the API server took {} and the node does not have it; look for a webhook that "
+               "changes nodes",
+               key);
+}
+
+absl::Status Reporter::Show(const Stand& stand, bool last_word) {
+  constexpr int kTries = 3;  // while others write to the node, too
+  if (node_ == nullptr || stand.phase == Phase::kStarting) return absl::OkStatus();
+  absl::Status shown = PatchOnce(stand, false, last_word);
+  for (int i = 1; i < kTries && absl::IsAborted(shown); ++i) {
+    shown = PatchOnce(stand, true, last_word);
+  }
+  GPUHOST_TRY(shown);
   healed_ = true;
   return absl::OkStatus();
 }

@@ -2,7 +2,9 @@
 #include "daemons/cc-manager/run.h"
 
 #include <algorithm>
+#include <random>
 
+#include "daemons/cc-manager/api_pause.h"
 #include "daemons/cc-manager/connect.h"
 #include "daemons/cc-manager/describe.h"
 #include "daemons/cc-manager/wish.h"
@@ -21,9 +23,11 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr Duration kLookAgain = minutes(5);
-constexpr Duration kFirstRetry = seconds(5);  // doubled until it is kLookAgain
-constexpr Duration kShowAgain = seconds(2);   // to a cluster that does not listen
-constexpr int kMostResets = 6;                // of devices that do not get into the mode
+constexpr Duration kFirstRetry = seconds(5);               // doubled each time
+constexpr Duration kDisturbAgain = std::chrono::hours(1);  // at most
+constexpr int kMostResets = 6;  // of devices that do not get into the mode
+constexpr Duration kShowAgain = seconds(2), kShowLate = minutes(1);  // to a cluster that does not
+                                                                     // listen
 
 // When to try again after a pass that failed.
 class Retry {
@@ -33,8 +37,8 @@ class Retry {
     resets_ = result.reset ? resets_ + 1 : 0;
     if (resets_ >= kMostResets) return std::nullopt;
     const Duration now = pause_;
-    pause_ = std::min(2 * pause_, Duration(kLookAgain));
-    return now;
+    pause_ = std::max(pause_, std::min(2 * pause_, result.disturbed ? kDisturbAgain : kLookAgain));
+    return result.disturbed ? now : std::min(now, kLookAgain);
   }
   void Reset() { *this = Retry(); }
 
@@ -55,7 +59,8 @@ absl::StatusOr<int> PrintPlan(Options& options) {
   SystemClock clock;
   gpu::Bar0Source registers(fs);
   GPUHOST_ASSIGN(const auto cluster, Connect(options));
-  GPUHOST_ASSIGN(const cc::Mode mode, Wish(fs, options, cluster ? &cluster->node : nullptr).Mode());
+  GPUHOST_ASSIGN(const cc::Mode mode,
+                 Wish(fs, clock, options, cluster ? &cluster->node : nullptr).Mode());
   const auto plan =
       PlanChange({fs, clock, registers}, mode, options.settings.policy == WorkloadPolicy::kForce);
   if (plan.ok()) {
@@ -66,13 +71,13 @@ absl::StatusOr<int> PrintPlan(Options& options) {
   return absl::IsNotFound(plan.status()) ? service::kImpossible : service::kFailed;
 }
 
-int RunOnce(Manager& manager, Reporter& reporter, Clock& clock) {
+int RunOnce(Manager& manager, Reporter& reporter, Wakeup& wakeup) {
   constexpr Duration kPause = seconds(1);
   constexpr int kTries = 10;
   const Manager::Result result = manager.Settle();
   absl::Status shown = reporter.Show(manager.stand());
   for (int i = 1; i < kTries && absl::IsUnavailable(shown); ++i) {
-    clock.SleepFor(kPause);
+    if (wakeup.Wait(kPause).stop) break;
     shown = reporter.Show(manager.stand());
   }
   if (!shown.ok()) Log(Level::kError, "state not reported", {{"error", shown}});
@@ -83,6 +88,7 @@ int RunOnce(Manager& manager, Reporter& reporter, Clock& clock) {
 int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock,
               std::atomic<bool>& ready) {
   Retry retry;
+  kube::Backoff show_again(kShowAgain, kShowLate, std::random_device()());
   while (true) {
     const Manager::Result last = manager.Settle();
     if (last.stopped) return service::kDone;
@@ -92,15 +98,16 @@ int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock
     while (true) {
       const absl::Status shown = reporter.Show(manager.stand());
       ready = shown.ok() && last.status.ok();
+      if (shown.ok()) show_again.Reset();
+      const Duration limit = shown.ok() ? kLookAgain : PauseAfter(shown, show_again);
       const Woken woken =
-          wakeup.Wait(std::min(due ? std::max(*due - clock.Now(), Duration::zero()) : kLookAgain,
-                               shown.ok() ? kLookAgain : kShowAgain));
+          wakeup.Wait(due ? std::clamp(*due - clock.Now(), Duration::zero(), limit) : limit);
       if (woken.stop) {
-        service::Notify("STOPPING=1");
+        service::Notify({.stopping = true});
         Log(Level::kInfo, "stopping; modes stay as they are");
         return service::kDone;
       }
-      if (manager.HasWork(last, woken.devices))
+      if (woken.asked || manager.HasWork(last, woken.devices))
         retry.Reset();
       else if (!due || clock.Now() < *due)
         continue;

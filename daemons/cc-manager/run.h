@@ -13,11 +13,12 @@ namespace gpuhost::cc_manager {
 absl::StatusOr<int> PrintPlan(Options& options);
 
 // --once: one pass.
-int RunOnce(Manager& manager, Reporter& reporter, Clock& clock);
+int RunOnce(Manager& manager, Reporter& reporter, Wakeup& wakeup);
 
-// Passes when another mode is wanted, when devices change, after a failure with growing pauses, and
-// every few minutes. `ready` says that all devices are in the mode and everybody knows. Ends on
-// SIGTERM, never in the middle of a reset.
+// Passes when another mode is wanted, when devices change, after a failure with growing pauses (up
+// to five minutes; up to an hour where it disturbed the neighbours or reset devices, and after some
+// such resets none), and every few minutes. `ready` says that all devices are in the mode and
+// everybody knows. Ends on SIGTERM, never in the middle of a reset.
 int RunDaemon(Manager& manager, Reporter& reporter, Wakeup& wakeup, Clock& clock,
               std::atomic<bool>& ready);
 

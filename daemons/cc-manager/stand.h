@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,7 @@ struct Stand {
   bool no_gpus = false;          // there is nothing to switch
   std::optional<bool> capable;   // the node could be in mode on; empty: nobody wants to know
   std::vector<DeviceView> devices;
+  std::map<pci::Bdf, std::string> unusable;  // why nobody may be given these, see unusable.h
 };
 
 // A change has begun and has not ended: devices are withdrawn from those who might want them.

@@ -11,6 +11,7 @@ namespace gpuhost::cc_manager {
 struct Woken {
   bool stop = false;     // the process is to end
   bool devices = false;  // PCI devices came, went or changed drivers
+  bool asked = false;    // somebody wants another try, by hand
 };
 
 // The only way in which cc-manager waits, so that whatever happens meanwhile is seen.

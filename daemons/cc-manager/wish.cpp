@@ -3,7 +3,7 @@
 
 #include "daemons/cc-manager/config.h"
 #include "daemons/common/service/log.h"
-#include "daemons/common/service/notify.h"
+#include "daemons/common/service/status_document.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/host.h"
 
@@ -33,13 +33,36 @@ void TakePolicy(WorkloadPolicy wanted, WorkloadPolicy& policy) {
 
 }  // namespace
 
-Wish::Wish(const HostFs& fs, Options& options, OurNode* node)
-    : options_(options), node_(node), fallback_(Fallback(fs, options)) {}
+Wish::Wish(const HostFs& fs, Clock& clock, Options& options, OurNode* node)
+    : clock_(clock), options_(options), node_(node), fallback_(Fallback(fs, options)) {
+  const auto earlier = service::ReadStatusDocument(fs, "cc-manager");
+  if (!earlier.ok()) return;
+  const auto target = cc::ParseMode(earlier->target);
+  if (target.ok()) last_ = *target;
+}
 
 absl::StatusOr<cc::Mode> Wish::Mode() {
   if (node_ == nullptr) return fallback_;
   GPUHOST_ASSIGN(const kube::Node node, node_->Seen());
-  return WantedMode(node.labels, fallback_);
+  const auto wanted = WantedMode(node.labels, fallback_);
+  if (IsHeld(node, wanted)) return *last_;
+  if (wanted.ok()) last_ = *wanted;
+  return wanted;
+}
+
+// A node object that carries no word of its administrator and none of ours has just been made.
+bool Wish::IsHeld(const kube::Node& node, const absl::StatusOr<cc::Mode>& wanted) {
+  const auto label = node.labels.find(kModeLabel);
+  const bool labelled = label != node.labels.end() && !label->second.empty();
+  const bool other = last_ && wanted.ok() && *wanted != *last_;
+  if (std::exchange(uid_, node.uid) != node.uid && !node.labels.contains(kModeStateLabel) &&
+      !labelled && other) {
+    held_until_ = clock_.Now() + kGrace;
+    Log(Level::kWarning, "the node is new in Kubernetes and has no label: its former mode is kept",
+        {{"mode", cc::ToString(*last_)}, {"seconds", Seconds(kGrace)}});
+  }
+  if (labelled) held_until_ = {};
+  return other && clock_.Now() < held_until_;
 }
 
 void Wish::Reload() {

@@ -58,6 +58,7 @@ std::string RenderJson(std::span<const Row> rows) {
          {"mode", or_null(row.mode)},
          {"pending", or_null(row.pending)},
          {"in_use_by", or_null(row.in_use_by)},
+         {"users_known", row.users_known},
          {"note", or_null(row.note)}});
   }
   const ordered_json json{{"schema", 1}, {"devices", devices}};

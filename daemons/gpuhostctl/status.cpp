@@ -4,6 +4,7 @@
 #include <map>
 
 #include "daemons/common/service/status_document.h"
+#include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/knobs.h"
 #include "libgpuhost/cc/observe.h"
@@ -33,8 +34,20 @@ std::map<std::string, std::string> KnownPending(const HostFs& fs) {
   return pending;
 }
 
-absl::StatusOr<std::string> AskPending(const gpu::Host& host, const cc::Observation& seen) {
+cc::Observation BeingChanged(const pci::Device& device, const std::string& by) {
+  cc::Observation seen{.device = device, .chip = gpu::FindChip(device)};
+  seen.state = Error(absl::StatusCode::kUnavailable, "{} is changing it", by);
+  return seen;
+}
+
+void AddNote(Row& row, const std::string& text) {
+  row.note += (row.note.empty() ? "" : "; ") + text;
+}
+
+absl::StatusOr<std::string> AskPending(const gpu::Host& host, const cc::Observation& seen,
+                                       bool users_known) {
   if (!seen.in_use_by.empty()) return absl::FailedPreconditionError("in use, firmware not asked");
+  if (!users_known) return absl::FailedPreconditionError("firmware not asked");
   if (seen.device.driver && !seen.device.BoundToVfio()) {
     return Error(absl::StatusCode::kFailedPrecondition, "held by {}, firmware not asked",
                  *seen.device.driver);
@@ -72,22 +85,27 @@ absl::StatusOr<std::vector<Row>> CollectStatus(const gpu::Host& host, bool ask_f
   });
   if (devices.empty()) return absl::NotFoundError("no NVIDIA GPU on this machine");
 
-  const auto holders = vfio::FindHolders(host.fs, devices).by_device;
+  const vfio::Holders holders = vfio::FindHolders(host.fs, devices);
   const auto known_pending = KnownPending(host.fs);
   std::vector<Row> rows;
   for (const pci::Device& device : devices) {
-    cc::Observation seen = cc::Observe(host, device);
-    if (const auto holder = holders.find(device.bdf); holder != holders.end()) {
-      seen.in_use_by = vfio::ToString(holder->second);
-    }
+    // Who changes it may have it in a reset, in which the kernel lets nobody read.
+    const auto changed_by = FileLock::HeldBy(host.fs, device.bdf.ToString());
+    cc::Observation seen =
+        changed_by ? BeingChanged(device, *changed_by) : cc::Observe(host, device);
+    const auto holder = holders.by_device.find(device.bdf);
+    if (holder != holders.by_device.end()) seen.in_use_by = vfio::ToString(holder->second);
     Row& row = rows.emplace_back(MakeRow(host.fs, seen));
+    row.users_known = holders.complete.ok() || !seen.in_use_by.empty();
+    if (!row.users_known) AddNote(row, Text(holders.complete));
     if (const auto known = known_pending.find(row.bdf); known != known_pending.end()) {
       row.pending = known->second;
     }
-    if (ask_firmware && !row.broken && seen.chip != nullptr && seen.chip->layout != nullptr) {
-      const auto answer = AskPending(host, seen);
+    if (ask_firmware && !row.broken && !changed_by && seen.chip != nullptr &&
+        seen.chip->layout != nullptr) {
+      const auto answer = AskPending(host, seen, row.users_known);
       row.pending = answer.value_or("");
-      if (!answer.ok()) row.note = Text(answer.status());
+      if (!answer.ok()) AddNote(row, Text(answer.status()));
     }
   }
   return rows;

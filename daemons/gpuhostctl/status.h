@@ -22,8 +22,9 @@ struct Row {
   std::string mode;       // effective: "on", ...
   std::string pending;    // after the next reset; what cc-manager last knew, or the firmware's word
   std::string in_use_by;
-  std::string note;     // what is wrong and what to do
-  bool broken = false;  // the device is dead, not merely asleep or without modes
+  bool users_known = true;  // otherwise somebody may use it although `in_use_by` is empty
+  std::string note;         // what is wrong and what to do
+  bool broken = false;      // the device is dead, not merely asleep or without modes
 };
 
 // Reads sysfs, BAR0 and cc-manager's status document; writes nothing, unless `ask_firmware`, which

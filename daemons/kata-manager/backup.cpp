@@ -65,7 +65,52 @@ std::string DigestOf(const std::vector<FileChange>& changes) {
   return digest.Hex();
 }
 
+absl::StatusOr<std::string> DigestOfFiles(const HostFs& fs,
+                                          const std::vector<FileChange>& changes) {
+  Sha256 digest;
+  for (const FileChange& change : changes) {
+    GPUHOST_ASSIGN(const auto now, ReadIfThere(fs, change.path));
+    digest.Update(change.path + '\0' + (now ? "1" + *now : "0") + '\0');
+  }
+  return digest.Hex();
+}
+
+absl::Status BeginChange(HostFs& fs, const std::string& artifacts_dir,
+                         const std::vector<FileChange>& changes, int64_t now, State& state) {
+  GPUHOST_ASSIGN(state.pending, DigestOfFiles(fs, changes));
+  state.begun = now;
+  return WriteState(fs, artifacts_dir, state);
+}
+
+absl::Status EndChange(HostFs& fs, const std::string& artifacts_dir, State& state) {
+  if (state.pending.empty()) return absl::OkStatus();
+  GPUHOST_ASSIGN(const auto changes, ReadBackup(fs, artifacts_dir));
+  GPUHOST_ASSIGN(const std::string now, DigestOfFiles(fs, changes));
+  if (now != state.pending) {
+    state.restart_due = true;
+    state.changed = state.begun;
+  }
+  state.pending.clear();
+  state.begun = 0;
+  return WriteState(fs, artifacts_dir, state);
+}
+
+absl::StatusOr<bool> CanTakeBack(const HostFs& fs, const std::vector<FileChange>& changes) {
+  bool any = false;
+  for (const FileChange& change : changes) {
+    GPUHOST_ASSIGN(const auto now, ReadIfThere(fs, change.path));
+    if (now == change.before) continue;
+    if (now != change.after) {
+      return Error(absl::StatusCode::kAborted,
+                   "{}: somebody else has changed it since; nothing was written", change.path);
+    }
+    any = true;
+  }
+  return any;
+}
+
 absl::Status TakeBack(HostFs& fs, const std::vector<FileChange>& changes) {
+  GPUHOST_TRY(CanTakeBack(fs, changes).status());
   for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
     GPUHOST_ASSIGN(const auto now, ReadIfThere(fs, change->path));
     if (now == change->before) continue;

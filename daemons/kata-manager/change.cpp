@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
 #include <vector>
 
 #include "libgpuhost/base/status.h"
@@ -23,6 +26,37 @@ std::vector<std::string_view> Lines(std::string_view text) {
     text.remove_prefix(size);
   }
   return lines;
+}
+
+std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// Where a file is written before it gets its name. CRI-O reads whatever is in its crio.conf.d, half
+// files, hidden ones and others' temporaries (tried with 1.37.0's reader).
+std::string StageOf(const std::string& path) {
+  const std::string directory = Directory(path);
+  return directory.ends_with(".conf.d")
+             ? fmt::format("{}/.{}", Directory(directory), BaseName(path))
+             : "";
+}
+
+absl::Status Replace(HostFs& fs, const std::string& path, const std::string& bytes, mode_t mode) {
+  const std::string stage = StageOf(path);
+  if (stage.empty()) return fs.WriteFileAtomic(path, bytes, mode);
+  GPUHOST_TRY(fs.WriteFileAtomic(stage, bytes, mode));
+  return fs.Rename(stage, path);
+}
+
+// systemd gives a service file systems that are read-only but for what its unit names.
+absl::Status Explain(const absl::Status& status) {
+  const bool confined = std::getenv("INVOCATION_ID") != nullptr;
+  if (!confined || Text(status).find(std::generic_category().message(EROFS)) == std::string::npos) {
+    return status;
+  }
+  return Error(status.code(),
+               "{}; its unit may not write there: make the directory, then systemctl edit it, with "
+               "ReadWritePaths= and that directory below [Service], and restart it",
+               Text(status));
 }
 
 std::string DiffLine(char sign, std::string_view line) {
@@ -57,11 +91,29 @@ absl::Status Commit(HostFs& fs, const FileChange& change) {
   }
   // A link is not replaced by a file.
   GPUHOST_ASSIGN(const std::string path, EndOfLinks(fs, change.path));
-  if (!change.after) return fs.Remove(path);
+  if (!change.after) return Explain(fs.Remove(path));
   struct stat earlier {};
   const bool existed = ::stat(fs.Resolve(path).c_str(), &earlier) == 0;
-  GPUHOST_TRY(fs.MakeDirectories(path.substr(0, path.rfind('/'))));
-  return fs.WriteFileAtomic(path, *change.after, existed ? earlier.st_mode & 07777 : 0644);
+  GPUHOST_TRY(Explain(fs.MakeDirectories(Directory(path))));
+  return Explain(Replace(fs, path, *change.after, existed ? earlier.st_mode & 07777 : 0644));
+}
+
+absl::Status RemoveLeftOvers(HostFs& fs, const std::string& path) {
+  GPUHOST_ASSIGN(const std::string end, EndOfLinks(fs, path));
+  std::vector<std::string> targets = {end};
+  if (const std::string stage = StageOf(end); !stage.empty()) {
+    targets.push_back(stage);
+    GPUHOST_TRY(fs.Remove(stage));
+  }
+  for (const std::string& target : targets) {
+    for (const std::string& name :
+         fs.List(Directory(target)).value_or(std::vector<std::string>())) {
+      // The temporary names of HostFs.
+      if (!name.starts_with(BaseName(target) + ".tmp.")) continue;
+      GPUHOST_TRY(fs.Remove(fmt::format("{}/{}", Directory(target), name)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::string UnifiedDiff(const FileChange& change) {

@@ -27,7 +27,11 @@ absl::StatusOr<std::string> EndOfLinks(const HostFs& fs, std::string path);
 
 // Replaces the file at the end of all links, atomically, with its mode and owner of before; a new
 // one gets mode 0644. kAborted when it is not as the change was planned on: somebody else edits it.
+// Where the file system may be written by others only, the text says what to do about that.
 absl::Status Commit(HostFs& fs, const FileChange& change);
+
+// Removes what writers of `path` who were killed have left beside it.
+absl::Status RemoveLeftOvers(HostFs& fs, const std::string& path);
 
 // As `diff -u` has it, in one hunk; empty when nothing changes.
 std::string UnifiedDiff(const FileChange& change);

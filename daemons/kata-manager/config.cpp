@@ -117,6 +117,23 @@ class File {
                     most / kUnits.at('h'));
     };
   }
+  // A number and its unit, as Kubernetes writes quantities: 512Mi, 64Gi.
+  Take Bytes(int64_t& bytes) const {
+    return [this, &bytes](const YAML::Node& node) {
+      constexpr uint64_t kMost = 1024;
+      const std::string word = node.IsScalar() ? node.Scalar() : "";
+      for (const auto& [unit, shift] : {std::pair{"Mi", 20}, std::pair{"Gi", 30}}) {
+        if (!word.ends_with(unit)) continue;
+        const uint64_t most = shift == 20 ? kMost << 10 : kMost;
+        const auto number = ParseDecimal(std::string_view(word).substr(0, word.size() - 2), most);
+        if (!number || *number == 0) continue;
+        bytes = static_cast<int64_t>(*number) << shift;
+        return absl::OkStatus();
+      }
+      return Refuse(node.Mark(), "a size like 512Mi or 64Gi is wanted here, of {}Gi at most",
+                    kMost);
+    };
+  }
   template <typename T>
   Take Word(T& value, const std::map<std::string, T>& words) const {
     return [this, &value, words](const YAML::Node& node) {
@@ -138,12 +155,21 @@ class File {
       });
     };
   }
-  absl::Status Literal(const YAML::Node& node, std::string& literal) const {
-    if (node.IsScalar()) {
-      const bool plain = node.Tag() != "!";  // not in quotes
-      literal = plain && IsTomlNumberOrBool(node.Scalar()) ? node.Scalar() : Quoted(node.Scalar());
-      return absl::OkStatus();
+  absl::Status Value(const YAML::Node& node, std::string& literal) const {
+    const std::string& word = node.Scalar();
+    const bool plain = node.Tag() != "!";  // not in quotes
+    const bool same = plain && IsTomlNumberOrBool(word);
+    if (plain && !same && IsYamlNumberOrBool(word)) {
+      return Refuse(node.Mark(),
+                    "'{}' is a number or a truth value in another spelling than Kata takes; write "
+                    "it as 4096, 0.5, true or false, or in quotes if it is a text",
+                    word);
     }
+    literal = same ? word : Quoted(word);
+    return absl::OkStatus();
+  }
+  absl::Status Literal(const YAML::Node& node, std::string& literal) const {
+    if (node.IsScalar()) return Value(node, literal);
     if (!node.IsSequence()) return Refuse(node.Mark(), "a value or a list of values is wanted");
     std::vector<std::string> parts;
     for (const auto& entry : node) {
@@ -231,7 +257,9 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
                                                              {"verify", CdiMode::kVerify},
                                                              {"off", CdiMode::kOff}})}};
   const Keys registry = {{"ca", file.Text(config.registry_ca)},
-                         {"plainHttp", file.Texts(config.plain_http)}};
+                         {"plainHttp", file.Texts(config.plain_http)},
+                         {"tokenHosts", file.Texts(config.token_hosts)},
+                         {"largestArtifact", file.Bytes(config.largest_artifact)}};
   GPUHOST_TRY(file.Map(
       root, {{"artifactsDir", file.Text(config.artifacts_dir)},
              {"runtimeClasses",
@@ -248,6 +276,9 @@ absl::Status TakeAll(const File& file, const YAML::Node& root, Config& config) {
   }
   return absl::OkStatus();
 }
+
+// Whether a text that ParseConfig takes is blank, or comments alone.
+bool SaysNothing(const std::string& text) { return YAML::Load(text).IsNull(); }
 
 }  // namespace
 
@@ -272,11 +303,33 @@ absl::StatusOr<Config> ParseConfig(const std::string& path, const std::string& t
   return config;
 }
 
-absl::StatusOr<Config> ReadConfig(const HostFs& fs, const std::string& path) {
+std::string TextAt(const std::string& yaml, const std::string& key) {
+  try {
+    const YAML::Node root = YAML::Load(yaml);
+    if (!root.IsMap()) return "";
+    const YAML::Node value = root[key];
+    return value.IsDefined() && value.IsScalar() ? value.Scalar() : "";
+  } catch (const YAML::Exception&) {
+    return "";
+  }
+}
+
+absl::StatusOr<Config> ReadConfig(const HostFs& fs, const std::string& path, Silence silence) {
   const auto text = fs.Read(path);
-  if (absl::IsNotFound(text.status())) return Config();
+  if (absl::IsNotFound(text.status())) {
+    if (silence.missing) return Config();
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{} is not there; all stays as it is. To have no classes, say so in it: "
+                 "runtimeClasses: []",
+                 path);
+  }
   if (!text.ok()) return text.status();
-  return ParseConfig(path, *text);
+  GPUHOST_ASSIGN(Config config, ParseConfig(path, *text));
+  if (silence.empty || !SaysNothing(*text)) return config;
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} is empty; all stays as it is. To have no classes, say so in it: "
+               "runtimeClasses: []",
+               path);
 }
 
 }  // namespace gpuhost::kata_manager

@@ -68,6 +68,9 @@ struct Config {
   CdiMode cdi = CdiMode::kAuto;
   std::string registry_ca;              // path of PEM certificates; empty: those of the system
   std::vector<std::string> plain_http;  // registries without TLS, host[:port]
+  // Servers of tokens that may be given logins besides the registries themselves, host[:port].
+  std::vector<std::string> token_hosts;
+  int64_t largest_artifact = int64_t{64} << 30;  // bytes, as it comes and again unpacked
 
   bool operator==(const Config&) const = default;
 };
@@ -80,7 +83,19 @@ std::vector<std::string> NamesOf(const Config& config);
 // unknown, twice there, missing or not of its type.
 absl::StatusOr<Config> ParseConfig(const std::string& path, const std::string& text);
 
-// A file that is not there is an empty one.
-absl::StatusOr<Config> ReadConfig(const HostFs& fs, const std::string& path);
+// The text at a key of a YAML document that is somebody else's; empty: there is none, or it is no
+// YAML.
+std::string TextAt(const std::string& yaml, const std::string& key);
+
+// Where silence counts as a configuration without classes.
+struct Silence {
+  bool missing = false;  // there is no file
+  bool empty = false;    // a file that says nothing: empty, blank, or comments alone
+};
+
+// Silence that does not count is kFailedPrecondition, for taking every handler away has to be said:
+// editors delete a file and write it anew, and mounts come late. A directory in its place,
+// and a file that cannot be read, are errors as HostFs has them.
+absl::StatusOr<Config> ReadConfig(const HostFs& fs, const std::string& path, Silence silence);
 
 }  // namespace gpuhost::kata_manager

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <map>
+#include <set>
 
 #include "daemons/common/service/directory_watch.h"
 #include "daemons/common/service/exit_code.h"
@@ -15,6 +16,7 @@
 #include "daemons/common/service/status_document.h"
 #include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/metrics.h"
+#include "daemons/kata-manager/places.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/monitor.h"
 
@@ -29,12 +31,15 @@ constexpr Duration kRescan = std::chrono::minutes(1);
 constexpr Duration kFirstRetry = std::chrono::seconds(5);     // doubled until it is kRescan
 constexpr Duration kSettle = std::chrono::milliseconds(500);  // uevents come in bursts
 constexpr const char* kCdi = "/var/run/cdi";
+// A step of a pass may restart containerd twice and wait for it each time.
+constexpr Duration kHangs = std::chrono::minutes(20);
 
 struct Ears {
   service::ReloadSignal reload;
   pci::Monitor devices;
   service::DirectoryWatch cdi, documents, runtime;
   std::vector<std::string> names;  // that matter to `runtime`
+  int fetched = -1;                // see Deps
 };
 
 absl::StatusOr<Ears> Listen() {
@@ -43,8 +48,13 @@ absl::StatusOr<Ears> Listen() {
   GPUHOST_ASSIGN(auto cdi, service::DirectoryWatch::Open());
   GPUHOST_ASSIGN(auto documents, service::DirectoryWatch::Open());
   GPUHOST_ASSIGN(auto runtime, service::DirectoryWatch::Open());
-  return Ears{std::move(reload),    std::move(devices), std::move(cdi),
-              std::move(documents), std::move(runtime), {}};
+  return Ears{std::move(reload),
+              std::move(devices),
+              std::move(cdi),
+              std::move(documents),
+              std::move(runtime),
+              {},
+              -1};
 }
 
 // Directories come and go; one that is not there is waited for by the clock.
@@ -76,7 +86,7 @@ Reason Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration 
     const Duration left = std::max(deadline - clock.Now(), Duration::zero());
     const auto readable =
         service::WaitReadable({stop.fd(), ears.reload.fd(), ears.devices.fd(), ears.cdi.fd(),
-                               ears.documents.fd(), ears.runtime.fd()},
+                               ears.documents.fd(), ears.runtime.fd(), ears.fetched},
                               left);
     if (readable[0]) return Reason::kStop;
     if (readable[1]) ears.reload.Drain();
@@ -85,6 +95,10 @@ Reason Wait(const service::StopSignal& stop, Ears& ears, Clock& clock, Duration 
     if (readable[3]) changed = ears.cdi.Drain(".yaml") || changed;
     if (readable[4]) changed = ears.documents.Drain("sandbox-device-plugin.json") || changed;
     if (readable[5]) changed = ears.runtime.DrainAny(ears.names) || changed;
+    if (readable[6]) {
+      uint64_t count = 0;
+      changed = ::read(ears.fetched, &count, sizeof count) > 0 || changed;
+    }
     if (!changed) continue;
     const bool settle = left > Duration::zero();
     if (settle && service::WaitReadable({stop.fd()}, kSettle)[0]) return Reason::kStop;
@@ -101,10 +115,14 @@ class Reporter {
     std::map<std::string, std::string> now;
     for (const Part& part : report.parts) now[part.name] = Text(part.status);
     for (const CdiOutcome& outcome : report.cdi) {
-      now["CDI " + outcome.kind + " of " + outcome.owner] = Text(outcome.status);
+      now["CDI " + outcome.kind] = Text(outcome.status);
     }
     for (const Part& file : report.given_up) now[file.name] = Text(file.status);
     now["restart"] = Text(report.runtime.due);
+    now["container runtime is up"] = Text(report.down);
+    for (const std::string& note : report.notes) {
+      if (noted_.insert(note).second) Log(Level::kWarning, note);
+    }
     for (const auto& [name, error] : now) {
       const auto before = last_.find(name);
       if (before != last_.end() && before->second == error) continue;
@@ -128,6 +146,34 @@ class Reporter {
  private:
   HostFs& fs_;
   std::map<std::string, std::string> last_;
+  std::set<std::string> noted_;
+};
+
+// What the configuration says, or what it said before something was wrong with it.
+class Configuration {
+ public:
+  Configuration(const HostFs& fs, const Options& options) : fs_(fs), options_(options) {}
+
+  // The error of a first reading is to end the daemon. True when it says something else than
+  // before.
+  absl::StatusOr<bool> Read() {
+    const bool fresh = !HasRecords(fs_, ArtifactsDir(options_, config_));
+    auto read = ReadConfig(fs_, options_.config_path,
+                           {.missing = !options_.config_given && !was_there_ && fresh,
+                            .empty = config_.classes.empty() && fresh});
+    if (!read.ok()) return read.status();
+    was_there_ = was_there_ || fs_.Exists(options_.config_path);
+    const bool changed = *read != config_;
+    config_ = *std::move(read);
+    return changed;
+  }
+  const Config& operator*() const { return config_; }
+
+ private:
+  const HostFs& fs_;
+  const Options& options_;
+  Config config_;
+  bool was_there_ = false;
 };
 
 absl::Status WritePid(HostFs& fs, const std::string& path) {
@@ -138,9 +184,14 @@ absl::Status WritePid(HostFs& fs, const std::string& path) {
 
 void Sweep(Deps& deps, const Options& options, const Config& config) {
   const auto removed = CollectGarbage(deps.fs, ArtifactsDir(options, config), NamesOf(config));
+  if (absl::IsUnavailable(removed.status())) return;  // somebody pulls; the next pass sweeps
   if (!removed.ok()) Log(Level::kWarning, "old artefacts stay", {{"error", removed.status()}});
   for (const std::string& path : removed.value_or(std::vector<std::string>())) {
     Log(Level::kInfo, "removed", {{"path", path}});
+  }
+  const auto retired = RetirePlaces(deps, options, config);
+  for (const std::string& path : retired.value_or(std::vector<std::string>())) {
+    Log(Level::kInfo, "artefacts of a former artifactsDir removed", {{"path", path}});
   }
 }
 
@@ -152,8 +203,9 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
   service::Metrics metrics;
   DescribeMetrics(metrics);
   std::atomic<bool> ready = false;
-  const service::HttpEndpoint::Answers answers{metrics, [] { return true; },
-                                               [&ready] { return ready.load(); }};
+  const service::HttpEndpoint::Answers answers{
+      metrics, [&deps] { return deps.heartbeat->IsAlive(deps.clock, kHangs); },
+      [&ready] { return ready.load(); }};
   absl::StatusOr<std::unique_ptr<service::HttpEndpoint>> endpoint = nullptr;
   if (!options.http_address.empty()) {
     endpoint = service::HttpEndpoint::Listen(options.http_address, answers);
@@ -164,28 +216,27 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
     return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
   }
   if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();  // of one killed
+  ears->fetched = deps.fetched_fd;
   Reporter reporter(deps.fs);
   Duration retry = kFirstRetry;
   bool first = true;
-  Config last;
+  Configuration config(deps.fs, options);
   while (true) {
     Follow(deps.fs, *ears);
-    const auto config = ReadConfig(deps.fs, options.config_path);
-    if (first && !config.ok()) {
-      Log(Level::kError, "cannot start", {{"error", config.status()}});
-      return absl::IsInvalidArgument(config.status()) ? service::kUsage : service::kFailed;
+    const auto changed = config.Read();
+    if (first && !changed.ok()) {
+      Log(Level::kError, "cannot start", {{"error", changed.status()}});
+      return absl::IsInvalidArgument(changed.status()) ? service::kUsage : service::kFailed;
     }
-    Report report;
-    if (config.ok()) {
-      if (*config != last) deps.drift.Forget();
-      last = *config;
-      FollowRuntime(deps.fs, *ears, RuntimeFiles(deps, options, *config));
-      report = Pass(deps, options, *config);
-      CountPass(deps, options, *config, report, metrics);
-      deps.distrust = false;
-    } else {
-      report.parts.push_back({"configuration", config.status()});
+    if (changed.ok() && *changed) {
+      deps.drift.Forget();
+      deps.cancel_fetch();
     }
+    FollowRuntime(deps.fs, *ears, RuntimeFiles(deps, options, *config));
+    Report report = Pass(deps, options, *config);
+    deps.distrust = false;
+    report.parts.insert(report.parts.begin(), {"configuration", changed.status()});
+    CountPass(deps, options, *config, report, metrics);
     if (service::WaitReadable({stop.fd()}, Duration::zero())[0]) break;
     const bool well = report.AllWell();
     reporter.Tell(report);
@@ -194,19 +245,21 @@ int RunDaemon(Deps& deps, const Options& options, const service::StopSignal& sto
       const absl::Status pid = WritePid(deps.fs, options.pid_file);
       if (!pid.ok()) Log(Level::kWarning, "no pid file", {{"error", pid}});
     }
-    ready = well || (ready && report.given_up.empty());
-    service::Notify(fmt::format("READY=1\nSTATUS={}", well ? "all as wanted" : report.Trouble()));
+    ready = well;
+    const std::string trouble = well ? "all as wanted" : report.Trouble();
+    service::Notify({.ready = true, .status = trouble});
     first = false;
     Duration limit = well ? kRescan : retry;
     if (report.runtime.turn > 0) {
       limit = std::min<Duration>(limit, std::chrono::seconds(report.runtime.turn));
     }
+    deps.heartbeat->Rest();
     const Reason reason = Wait(stop, *ears, deps.clock, limit);
     if (reason == Reason::kStop) break;
     if (reason == Reason::kReload) deps.drift.Forget();
     retry = well ? kFirstRetry : std::min(2 * retry, kRescan);
   }
-  service::Notify("STOPPING=1");
+  service::Notify({.stopping = true});
   if (!options.pid_file.empty()) deps.fs.Remove(options.pid_file).IgnoreError();
   Log(Level::kInfo, "stopping; everything stays as it is");
   return service::kDone;

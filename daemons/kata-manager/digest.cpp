@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <vector>
@@ -39,17 +40,29 @@ std::string Sha256Of(std::string_view bytes) {
   return digest.Hex();
 }
 
-absl::StatusOr<std::string> Sha256OfFile(const HostFs& fs, const std::string& path) {
-  GPUHOST_ASSIGN(const UniqueFd fd, fs.Open(path, O_RDONLY));
+absl::Status CheckStopping(const Stopping& stopping) {
+  return stopping && stopping() ? absl::CancelledError("about to end") : absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Sha256OfFd(int fd, const std::string& what, const Stopping& stopping) {
   Sha256 digest;
   std::vector<char> buffer(1 << 18);
+  off_t at = 0;
   while (true) {
-    const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+    GPUHOST_TRY(CheckStopping(stopping));
+    const ssize_t got = ::pread(fd, buffer.data(), buffer.size(), at);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus(errno, fmt::format("read {}", path));
+    if (got < 0) return ErrnoStatus(errno, fmt::format("read {}", what));
     if (got == 0) return digest.Hex();
     digest.Update(std::string_view(buffer.data(), static_cast<size_t>(got)));
+    at += got;
   }
+}
+
+absl::StatusOr<std::string> Sha256OfFile(const HostFs& fs, const std::string& path,
+                                         const Stopping& stopping) {
+  GPUHOST_ASSIGN(const UniqueFd fd, fs.Open(path, O_RDONLY));
+  return Sha256OfFd(fd.get(), path, stopping);
 }
 
 }  // namespace gpuhost::kata_manager

@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +11,11 @@
 #include "libgpuhost/base/host_fs.h"
 
 namespace gpuhost::kata_manager {
+
+// Whether this process is to end; asked between pieces of long work, which then fails with
+// kCancelled. Empty: never.
+using Stopping = std::function<bool()>;
+absl::Status CheckStopping(const Stopping& stopping);
 
 // SHA-256 of what comes piece by piece.
 class Sha256 {
@@ -26,7 +32,10 @@ class Sha256 {
 };
 
 std::string Sha256Of(std::string_view bytes);
-// Of a file of any size.
-absl::StatusOr<std::string> Sha256OfFile(const HostFs& fs, const std::string& path);
+// Of a file of any size, from its beginning; `what` names it in errors.
+absl::StatusOr<std::string> Sha256OfFd(int fd, const std::string& what,
+                                       const Stopping& stopping = {});
+absl::StatusOr<std::string> Sha256OfFile(const HostFs& fs, const std::string& path,
+                                         const Stopping& stopping = {});
 
 }  // namespace gpuhost::kata_manager

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+
 #include "libgpuhost/base/file_lock.h"
 
 namespace gpuhost::kata_manager {
@@ -9,8 +11,11 @@ namespace gpuhost::kata_manager {
 // kata-deploy where it is on the node, while the object lives.
 class EditLock {
  public:
-  // kDeadlineExceeded when somebody else has it for half a minute.
-  static absl::StatusOr<EditLock> Acquire(HostFs& fs, Clock& clock);
+  // Whether this process is to end; may be empty.
+  using Stopping = std::function<bool()>;
+  // kUnavailable or kDeadlineExceeded when somebody else has it for half a minute; kCancelled when
+  // this process is to end meanwhile.
+  static absl::StatusOr<EditLock> Acquire(HostFs& fs, Clock& clock, const Stopping& stopping);
 
  private:
   EditLock(FileLock ours, UniqueFd theirs) : ours_(std::move(ours)), theirs_(std::move(theirs)) {}

@@ -86,10 +86,11 @@ containerd::Plan MakeCrioPlan(const containerd::Observed& observed,
   constexpr std::string_view kTable = "crio.runtime.runtimes.";
   const auto before = Flatten("ours", observed.file.value_or(""));
   for (const auto& [key, value] : before.value_or(Flat())) {
-    const std::string name = key.substr(kTable.size(), key.rfind('.') - kTable.size());
-    if (key.starts_with(kTable) && std::ranges::find(plan.ours, name) == plan.ours.end()) {
-      plan.ours.push_back(name);
-    }
+    // Whoever has written it: any key may be there.
+    if (!key.starts_with(kTable)) continue;
+    const std::string rest = key.substr(kTable.size());
+    const std::string name = rest.substr(0, rest.find_first_of(".["));
+    if (std::ranges::find(plan.ours, name) == plan.ours.end()) plan.ours.push_back(name);
   }
   std::string text = "# Written by gpuhost's kata-manager, which replaces and removes it.\n";
   for (const containerd::Handler& handler : handlers) {
@@ -103,6 +104,17 @@ containerd::Plan MakeCrioPlan(const containerd::Observed& observed,
       handlers.empty() ? std::nullopt : std::optional<std::string>(text);
   if (observed.file != after) plan.changes.push_back({observed.where.file, observed.file, after});
   return plan;
+}
+
+std::vector<std::string> DroppedByCrio(const RuntimeClass& entry) {
+  std::vector<std::string> dropped;
+  if (!entry.snapshotter.empty()) dropped.emplace_back("snapshotter");
+  if (entry.pod_annotations != RuntimeClass().pod_annotations) {
+    dropped.emplace_back("podAnnotations");
+  }
+  if (!entry.container_annotations.empty()) dropped.emplace_back("containerAnnotations");
+  for (const auto& [key, value] : entry.handler) dropped.push_back("handler." + key);
+  return dropped;
 }
 
 std::string RenderRuntimeClasses(const Config& config) {

@@ -16,6 +16,9 @@ containerd::Location CrioLocation(const std::string& config);
 containerd::Plan MakeCrioPlan(const containerd::Observed& observed,
                               const std::vector<containerd::Handler>& handlers);
 
+// What a class asks for that CRI-O has no place for: the names of those keys in our configuration.
+std::vector<std::string> DroppedByCrio(const RuntimeClass& entry);
+
 // The RuntimeClass objects for `kubectl apply -f -`. They do not bear the label by which newer GPU
 // Operators find and delete those of NVIDIA's kata-manager.
 std::string RenderRuntimeClasses(const Config& config);

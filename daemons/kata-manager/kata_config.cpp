@@ -18,9 +18,50 @@ constexpr std::string_view kHeader =
 
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+// How many of their last parts two paths have in common.
+int Likeness(const std::string& one, const std::string& other) {
+  int parts = 0;
+  for (size_t i = 1; i <= std::min(one.size(), other.size()); ++i) {
+    const char a = one[one.size() - i], b = other[other.size() - i];
+    if (a != b) return parts;
+    const bool one_ends = i == one.size() || one[one.size() - i - 1] == '/';
+    const bool other_ends = i == other.size() || other[other.size() - i - 1] == '/';
+    if (a != '/' && one_ends && other_ends) ++parts;
+  }
+  return parts;
+}
+
+// The file that takes the place of the vendor's `path`.
+absl::StatusOr<std::string> FileFor(const std::string& path, const std::string& key,
+                                    const std::vector<std::string>& files) {
+  const std::string name = BaseName(path);
+  int best = 0;
+  std::vector<std::string> found;
+  for (const std::string& file : files) {
+    const int likeness = BaseName(file) == name ? Likeness(file, path) : 0;
+    if (likeness == 0 || likeness < best) continue;
+    if (likeness > best) found.clear();
+    best = likeness;
+    found.push_back(file);
+  }
+  if (const auto top = std::ranges::find(found, name); top != found.end()) return *top;
+  if (found.size() == 1) return found[0];
+  if (found.empty()) {
+    constexpr size_t kShown = 20;
+    const size_t shown = std::min(files.size(), kShown);
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "its configuration names {} as {}, and that is not among its files ({}{})", name,
+                 key, fmt::join(files.begin(), files.begin() + static_cast<ptrdiff_t>(shown), ", "),
+                 shown < files.size() ? ", ..." : "");
+  }
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "its configuration names {} as {}, and {} of its files are called so ({})", name,
+               key, found.size(), fmt::join(found, ", "));
+}
+
 Put Bytes(std::string bytes) {
-  return [bytes = std::move(bytes)](HostFs& fs, const std::string& path) {
-    return fs.WriteFileAtomic(path, bytes, 0644);
+  return [bytes = std::move(bytes)](const Tree& tree, const std::string& name) {
+    return tree.Write(name, bytes, 0644);
   };
 }
 
@@ -37,12 +78,7 @@ absl::StatusOr<std::string> RenderOverride(
     const std::string table = key.substr(0, dot), name = key.substr(dot + 1);
     const bool is_file = name == "kernel" || name == "image" || name == "initrd";
     if (!key.starts_with("hypervisor.") || !is_file || files.empty() || value == "\"\"") continue;
-    const std::string file = BaseName(value.substr(1, value.size() - 2));
-    if (std::ranges::find(files, file) == files.end()) {
-      return Error(absl::StatusCode::kFailedPrecondition,
-                   "its configuration names {} as {}, and that is not among its files ({})", file,
-                   key, fmt::join(files, ", "));
-    }
+    GPUHOST_ASSIGN(const std::string file, FileFor(value.substr(1, value.size() - 2), key, files));
     tables[table].try_emplace(name, Quoted(directory + "/" + file));
   }
   std::string text(kHeader);

@@ -14,8 +14,9 @@ namespace gpuhost::kata_manager {
 inline constexpr const char* kOverride = "config.d/50-gpuhost.toml";
 
 // A table for each entry of `kata`, and in each table [hypervisor.x] of `vendor` that names a
-// kernel, an image or an initrd the file of that name in `directory`. kFailedPrecondition when the
-// vendor names a file that is not among `files`. `files` empty: those paths stay the vendor's.
+// kernel, an image or an initrd the file of that name in `directory`: of several among `files` the
+// one whose directories are most like the vendor's. kFailedPrecondition when there is none, or two
+// are alike. `files` empty: those paths stay the vendor's.
 absl::StatusOr<std::string> RenderOverride(
     const std::string& vendor,
     const std::map<std::string, std::map<std::string, std::string>>& kata,

@@ -130,7 +130,8 @@ absl::Status RemoveFiles(HostFs& fs, const Legacy& legacy) {
 
 absl::StatusOr<containerd::Applied> RemoveHandlers(Deps& deps, const Options& options,
                                                    const Config& config) {
-  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps.fs, deps.clock));
+  GPUHOST_ASSIGN(const EditLock lock,
+                 EditLock::Acquire(deps.fs, deps.clock, deps.restart.stopping));
   GPUHOST_ASSIGN(const Planned planned, PlanLegacy(deps, options, config));
   GPUHOST_TRY(CheckUnused(deps.fs, planned.legacy));
   auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);

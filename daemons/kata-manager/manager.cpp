@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/manager.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
+#include "daemons/kata-manager/containerd/closure.h"
+#include "daemons/kata-manager/containerd/serving.h"
 #include "daemons/kata-manager/containerd/splice.h"
 #include "daemons/kata-manager/edit_lock.h"
-#include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/kata_config.h"
 #include "daemons/kata-manager/modules.h"
+#include "daemons/kata-manager/names.h"
+#include "daemons/kata-manager/places.h"
 #include "daemons/kata-manager/rivals.h"
 #include "libgpuhost/base/status.h"
 
@@ -16,6 +21,7 @@ namespace gpuhost::kata_manager {
 namespace {
 
 constexpr const char* kCrioConfig = "/etc/crio/crio.conf";
+const std::string kElsewhere = "/run/nvidia/gpuhost";  // for copies, where nothing is to be made
 
 bool IsCrio(const Options& options) { return options.runtime == "crio"; }
 
@@ -37,7 +43,8 @@ absl::Status EstablishClass(Deps& deps, const std::string& artifacts_dir, const 
   const auto held = state.held.find(entry.name);
   if (held != state.held.end() && held->second == recipe.identity) return absl::OkStatus();
   const std::string directory = ClassDirectory(artifacts_dir, entry.name);
-  GPUHOST_TRY(Establish(deps.fs, directory, recipe, deps.distrust).status());
+  GPUHOST_TRY(EnterPlace(deps.fs, artifacts_dir));
+  GPUHOST_TRY(Establish(deps.fs, directory, recipe, deps.distrust, deps.stopping).status());
   if (held == state.held.end()) return absl::OkStatus();
   state.held.erase(held);  // something else is wanted by now
   return WriteState(deps.fs, artifacts_dir, state);
@@ -73,12 +80,18 @@ absl::StatusOr<std::vector<containerd::Handler>> HandlersFor(Deps& deps,
   return handlers;
 }
 
+// The configuration as far as it is about the container runtime.
+Config ForRuntime(const Config& config) {
+  Config result = config;
+  if (config.placement == Placement::kOff) result.classes.clear();
+  return result;
+}
+
 // Whether the container runtime is none of our business: handlers are not wanted, and this program
 // has never changed its files.
 bool IsLeftAlone(const Deps& deps, const Options& options, const Config& config) {
-  return config.placement == Placement::kOff ||
-         (config.classes.empty() &&
-          !deps.fs.Exists(ArtifactsDir(options, config) + "/backup.json"));
+  return ForRuntime(config).classes.empty() &&
+         !HasChangedRuntime(deps.fs, ArtifactsDir(options, config));
 }
 
 absl::Status NotLoaded(const std::vector<std::string>& missing) {
@@ -88,8 +101,81 @@ absl::Status NotLoaded(const std::vector<std::string>& missing) {
                fmt::join(missing, ", "));
 }
 
-absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Config& config,
+// The program that is asked must be of the version that runs: the two take different files.
+absl::Status CheckVersion(const Deps& deps, const containerd::Location& where,
+                          const std::string& said, containerd::Version version) {
+  const auto runs = deps.restart.version(where.socket);
+  if (!runs.ok()) {  // it does not run, or has no CRI
+    if (!where.program_was_replaced) return absl::OkStatus();
+    return Annotate(runs.status(),
+                    "containerd runs with a program that has been replaced since, and does not "
+                    "tell its version; restart it first");
+  }
+  const auto its = containerd::ParseVersion(runs->version);
+  if (runs->name == "containerd" && its.ok() && *its == version) return absl::OkStatus();
+  return Error(
+      absl::StatusCode::kFailedPrecondition,
+      "which containerd is meant is not clear: {} {} answers at {}, and {} says '{}'; "
+      "restart it if it was upgraded, or have its unit start the right program. Nothing is "
+      "changed before that",
+      runs->name, runs->version, where.socket, fmt::join(where.programs, ", "),
+      said.substr(0, said.find('\n')));
+}
+
+// containerd 1.x takes the table of a plugin from the last file that has one, as a whole
+// (1.6.20, 1.7.35).
+absl::Status CheckNotReplaced(const Deps& deps, const containerd::Observed& observed) {
+  const containerd::Location& where = observed.where;
+  if (!observed.version || *observed.version >= containerd::Version{2, 0}) return absl::OkStatus();
+  GPUHOST_ASSIGN(const MainFile main,
+                 ReadMainFile(where.main, observed.main.value_or("version = 2")));
+  GPUHOST_ASSIGN(const std::string plugin, containerd::PluginId(main.version));
+  const std::string table = fmt::format("plugins.{}.", TomlKey(plugin));
+  for (const auto& file : containerd::ReadClosure(deps.fs, deps.host, where)) {
+    if (file.importer.empty() || file.path == containerd::OwnFileSeen(where)) continue;
+    const Flat flat = Flatten(file.path, file.text.value_or("")).value_or(Flat());
+    const auto found = flat.lower_bound(table);
+    if (found == flat.end() || !found->first.starts_with(table)) continue;
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}, which {} imports, has {}, and containerd {}.{} takes the whole table of that "
+                 "plugin from there: what is in {} has no effect. Move it into {} and take the "
+                 "file away, or update containerd to 2.0",
+                 file.path, file.importer, found->first, observed.version->major,
+                 observed.version->minor, where.main, where.main);
+  }
+  return absl::OkStatus();
+}
+
+// A directory for copies that containerd's program sees, too. A look makes none for good.
+std::string ScratchFor(const Deps& deps, const Options& options, const std::string& artifacts_dir) {
+  const bool looks =
+      options.verb == Verb::kPlan || options.verb == Verb::kStatus || options.verb == Verb::kVerify;
+  const bool there = ::access(deps.fs.Resolve(artifacts_dir).c_str(), W_OK) == 0;
+  return (looks && !there ? kElsewhere : artifacts_dir) + "/rehearsal";
+}
+
+absl::Status AskProgram(Deps& deps, const Options& options, const Config& config, bool wanted,
+                        containerd::Observed& observed) {
+  const auto program = deps.find_program(observed.where);
+  // To take handlers away it is not needed.
+  if (!program.ok()) return wanted ? program.status() : absl::OkStatus();
+  GPUHOST_ASSIGN(const std::string said, program->version());
+  GPUHOST_ASSIGN(observed.version, containerd::ParseVersion(said));
+  if (!wanted) return absl::OkStatus();
+  GPUHOST_TRY(CheckVersion(deps, observed.where, said, *observed.version));
+  GPUHOST_TRY(containerd::CheckImports(containerd::ReadClosure(deps.fs, deps.host, observed.where),
+                                       containerd::OwnFileSeen(observed.where)));
+  if (!observed.where.merged.empty()) return absl::OkStatus();
+  GPUHOST_TRY(CheckNotReplaced(deps, observed));
+  GPUHOST_ASSIGN(observed.bare, containerd::DumpWithoutUs(
+                                    deps.fs, *program, observed,
+                                    ScratchFor(deps, options, ArtifactsDir(options, config))));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Config& whole,
                                     bool all_classes) {
+  const Config config = ForRuntime(whole);
   GPUHOST_ASSIGN(const containerd::Location where, LocationFor(deps, options, config));
   RuntimePlan result;
   GPUHOST_ASSIGN(result.observed, containerd::Observe(deps.fs, where));
@@ -99,20 +185,41 @@ absl::StatusOr<RuntimePlan> PlanFor(Deps& deps, const Options& options, const Co
     result.plan = MakeCrioPlan(result.observed, handlers);
     return result;
   }
-  const auto program = deps.find_program(where);
-  if (program.ok()) {
-    GPUHOST_ASSIGN(const std::string said, program->version());
-    GPUHOST_ASSIGN(result.observed.version, containerd::ParseVersion(said));
-    if (!handlers.empty()) {
-      GPUHOST_ASSIGN(result.observed.bare,
-                     containerd::DumpWithoutUs(deps.fs, *program, result.observed,
-                                               ArtifactsDir(options, config) + "/rehearsal"));
-    }
-  } else if (!handlers.empty()) {  // to take them away it is not needed
-    return program.status();
-  }
+  GPUHOST_TRY(AskProgram(deps, options, config, !handlers.empty(), result.observed));
   GPUHOST_ASSIGN(result.plan, containerd::MakePlan(result.observed, handlers));
   return result;
+}
+
+Config Without(Config config, const std::map<std::string, absl::Status>& names) {
+  std::erase_if(config.classes,
+                [&](const RuntimeClass& entry) { return names.contains(entry.name); });
+  return config;
+}
+
+// Classes that this containerd does not take, where it takes others: they do not keep those out.
+// One that it has been told of before is none of them, for its handler would go.
+std::map<std::string, absl::Status> Unfit(Deps& deps, const Options& options, const Config& config,
+                                          const RuntimePlan& planned) {
+  std::map<std::string, absl::Status> unfit;
+  if (planned.plan.handlers.size() < 2 || planned.plan.changes.empty()) return unfit;
+  const auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
+  if (!apply.program) return unfit;
+  const auto rehearse = [&](const RuntimePlan& plan) {
+    return containerd::Rehearse(deps.fs, *apply.program, plan.observed, plan.plan, apply.scratch)
+        .status();
+  };
+  if (!absl::IsFailedPrecondition(rehearse(planned))) return unfit;
+  for (const RuntimeClass& entry : config.classes) {
+    if (IsTold(planned.observed, entry.name)) continue;
+    Config alone = config;
+    std::erase_if(alone.classes, [&](const RuntimeClass& other) {
+      return other.name != entry.name && !IsTold(planned.observed, other.name);
+    });
+    const auto plan = PlanFor(deps, options, alone, /*all_classes=*/false);
+    const absl::Status status = plan.ok() ? rehearse(*plan) : plan.status();
+    if (!status.ok()) unfit[entry.name] = status;
+  }
+  return unfit.size() < config.classes.size() ? unfit : std::map<std::string, absl::Status>();
 }
 
 // The files are as wanted now.
@@ -129,17 +236,31 @@ void Remember(Drift& drift, const RuntimePlan& planned) {
   look(observed.where.file, observed.file);
 }
 
+}  // namespace
+
 absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& options,
                                                  const Config& config) {
   if (IsLeftAlone(deps, options, config)) return containerd::Applied();
-  GPUHOST_ASSIGN(const EditLock lock, EditLock::Acquire(deps.fs, deps.clock));
-  GPUHOST_ASSIGN(const RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
+  GPUHOST_ASSIGN(const EditLock lock,
+                 EditLock::Acquire(deps.fs, deps.clock, deps.restart.stopping));
+  GPUHOST_ASSIGN(RuntimePlan planned, PlanFor(deps, options, config, /*all_classes=*/false));
+  const auto unfit = Unfit(deps, options, config, planned);
+  if (!unfit.empty()) {
+    GPUHOST_ASSIGN(planned, PlanFor(deps, options, Without(config, unfit), false));
+  }
+  if (!planned.plan.changes.empty()) {
+    GPUHOST_TRY(EnterPlace(deps.fs, ArtifactsDir(options, config)));
+  }
+  for (const std::string& path : {planned.observed.where.main, planned.observed.where.file}) {
+    GPUHOST_TRY(RemoveLeftOvers(deps.fs, path));
+  }
   for (const FileChange& change : planned.plan.changes) {
     GPUHOST_TRY(deps.drift.Check(change.path, change.before));
   }
   auto apply = ApplyDepsFor(deps, options, config, planned.observed.where);
   GPUHOST_ASSIGN(containerd::Applied applied,
                  containerd::Apply(apply, planned.observed, planned.plan));
+  applied.unfit = unfit;
   Remember(deps.drift, planned);
   const auto missing =
       containerd::Missing(applied.loaded, containerd::NamesOf(planned.plan.handlers));
@@ -149,17 +270,16 @@ absl::StatusOr<containerd::Applied> ApplyRuntime(Deps& deps, const Options& opti
   return applied;
 }
 
-}  // namespace
-
 absl::StatusOr<containerd::Location> LocationFor(const Deps& deps, const Options& options,
                                                  const Config& config) {
   if (IsCrio(options)) {
     return CrioLocation(options.crio_config.empty() ? kCrioConfig : options.crio_config);
   }
-  return containerd::Locate(deps.fs, {.flavor = config.flavor,
-                                      .main = options.containerd_config,
-                                      .directory = options.containerd_directory,
-                                      .socket = options.containerd_socket});
+  return containerd::FindServing({deps.fs, deps.host, deps.restart.services},
+                                 {.flavor = config.flavor,
+                                  .main = options.containerd_config,
+                                  .directory = options.containerd_directory,
+                                  .socket = options.containerd_socket});
 }
 
 std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
@@ -173,6 +293,7 @@ std::vector<std::string> RuntimeFiles(const Deps& deps, const Options& options,
 bool Report::AllWell() const { return Trouble().empty(); }
 
 std::string Report::Trouble() const {
+  if (!down.ok()) return Text(down);
   for (const Part& part : given_up) return fmt::format("{}: {}", part.name, Text(part.status));
   for (const Part& part : parts) {
     if (!part.status.ok()) return fmt::format("{}: {}", part.name, Text(part.status));
@@ -191,9 +312,11 @@ containerd::ApplyDeps ApplyDepsFor(Deps& deps, const Options& options, const Con
                                    const containerd::Location& where) {
   auto program = IsCrio(options) ? absl::NotFoundError("") : deps.find_program(where);
   return {.fs = deps.fs,
+          .host = deps.host,
           .restart = deps.restart,
           .program = program.ok() ? std::optional(*std::move(program)) : std::nullopt,
           .artifacts_dir = ArtifactsDir(options, config),
+          .scratch = ScratchFor(deps, options, ArtifactsDir(options, config)),
           .policy = config.restart,
           .stagger = options.verb == Verb::kRun
                          ? containerd::StaggerOf(deps.host, config.restart_jitter)
@@ -208,13 +331,21 @@ absl::StatusOr<RuntimePlan> PlanRuntime(Deps& deps, const Options& options, cons
 }
 
 rpc::RuntimeHandlers LoadedHandlers(Deps& deps, const Options& options, const Config& config) {
+  if (config.placement == Placement::kOff) return std::nullopt;
   if (IsLeftAlone(deps, options, config)) return std::nullopt;
   const auto where = LocationFor(deps, options, config);
   return where.ok() ? containerd::Loaded(deps.restart, *where) : std::nullopt;
 }
 
+absl::Status RuntimeDown(Deps& deps, const Options& options, const Config& config) {
+  if (IsLeftAlone(deps, options, config)) return absl::OkStatus();
+  const auto where = LocationFor(deps, options, config);
+  return where.ok() ? containerd::CheckUp(deps.restart, *where) : absl::OkStatus();
+}
+
 Report Pass(Deps& deps, const Options& options, const Config& config) {
   Report report;
+  deps.heartbeat->Beat(deps.clock);
   if (options.load_modules) {
     report.parts.push_back({"modules", EnsureModules(deps.fs, deps.load_module)});
   }
@@ -224,28 +355,25 @@ Report Pass(Deps& deps, const Options& options, const Config& config) {
   for (const RuntimeClass& entry : config.classes) {
     report.parts.push_back(
         {"class " + entry.name, EstablishClass(deps, artifacts_dir, entry, config)});
+    deps.heartbeat->Beat(deps.clock);
+    const auto dropped = IsCrio(options) ? DroppedByCrio(entry) : std::vector<std::string>();
+    if (dropped.empty()) continue;
+    report.notes.push_back(fmt::format("class {}: CRI-O has no place for {}, which is left out",
+                                       entry.name, fmt::join(dropped, ", ")));
   }
   const auto applied = ApplyRuntime(deps, options, config);
   report.parts.push_back({"container runtime", applied.status()});
   if (applied.ok()) report.runtime = *applied;
+  for (Part& part : report.parts) {
+    for (const auto& [name, status] : report.runtime.unfit) {
+      if (part.name == "class " + name && part.status.ok()) part.status = status;
+    }
+  }
+  report.down = RuntimeDown(deps, options, config);
   report.repaired = deps.drift.TakeRepaired();
   for (const std::string& path : deps.drift.given_up()) {
     report.given_up.push_back({path, GaveUp(deps.fs, path)});
   }
-  return report;
-}
-
-Report Uninstall(Deps& deps, const Options& options, const Config& config) {
-  Report report;
-  Config none = config;
-  none.classes.clear();
-  const auto applied = ApplyRuntime(deps, options, none);
-  report.parts.push_back({"container runtime", applied.status()});
-  if (applied.ok()) report.runtime = *applied;
-  report.parts.push_back({"CDI files", RemoveCdi(deps.fs)});
-  if (!report.AllWell()) return report;  // what still runs may need the artefacts
-  const std::string artifacts_dir = ArtifactsDir(options, config);
-  report.parts.push_back({"artefacts", RemoveAll(deps.fs, artifacts_dir)});
   return report;
 }
 

@@ -25,6 +25,7 @@ void DescribeMetrics(service::Metrics& metrics) {
   gauge("cdi_conflict", "Whether somebody else writes the CDI file, by kind");
   gauge("file_given_up", "Files that somebody else changes again and again, and so are left alone");
   gauge("runtime_restart_blocked", "Whether a restart is due that may not be done");
+  gauge("runtime_down", "Whether the container runtime has failed or is started again and again");
   gauge("sandboxes", "Kata sandboxes that run, by handler");
   gauge("disk_free_bytes", "Where the artefacts are");
   gauge("last_success_timestamp_seconds", "When a pass last found or made all as it should be");
@@ -86,6 +87,7 @@ void CountPass(const Deps& deps, const Options& options, const Config& config, c
   }
   if (report.runtime.restarted) metrics.Add("gpuhost_kata_runtime_restarts_total", {});
   metrics.Set("gpuhost_kata_runtime_restart_blocked", {}, report.runtime.due.ok() ? 0 : 1);
+  metrics.Set("gpuhost_kata_runtime_down", {}, report.down.ok() ? 0 : 1);
   struct statvfs disk {};
   if (::statvfs(deps.fs.Resolve(artifacts_dir).c_str(), &disk) == 0) {
     metrics.Set("gpuhost_kata_disk_free_bytes", {{"path", artifacts_dir}},

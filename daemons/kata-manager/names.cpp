@@ -2,6 +2,8 @@
 #include "daemons/kata-manager/names.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
 
 #include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/status.h"
@@ -39,6 +41,36 @@ std::string TomlKey(std::string_view key) {
     return IsLower(c) || IsUpper(c) || IsDigit(c) || c == '-' || c == '_';
   });
   return bare ? std::string(key) : Quoted(key);
+}
+
+bool IsYamlNumberOrBool(std::string_view word) {
+  std::string lower(word);
+  for (char& c : lower) c = IsUpper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+  constexpr std::array kWords = {"true", "false", "yes", "no",   "on",    "off",   "y",
+                                 "n",    "null",  "~",   ".inf", "-.inf", "+.inf", ".nan"};
+  if (std::ranges::find(kWords, lower) != kWords.end()) return true;
+  std::string_view rest = lower;
+  if (rest.starts_with('-') || rest.starts_with('+')) rest.remove_prefix(1);
+  if (rest.empty() || (!IsDigit(rest[0]) && rest[0] != '.')) return false;
+  for (const std::string_view base : {"0x", "0o", "0b"}) {
+    if (!rest.starts_with(base) || rest.size() == base.size()) continue;
+    return rest.find_first_not_of("0123456789abcdef_", base.size()) == std::string_view::npos;
+  }
+  size_t dots = 0, exponents = 0, digits = 0;
+  for (size_t i = 0; i < rest.size(); ++i) {
+    const char c = rest[i];
+    if (IsDigit(c)) {
+      ++digits;
+    } else if (c == '.') {
+      ++dots;
+    } else if (c == 'e' && digits > 0) {
+      ++exponents;
+      if (i + 1 < rest.size() && (rest[i + 1] == '-' || rest[i + 1] == '+')) ++i;
+    } else if (c != '_') {
+      return false;
+    }
+  }
+  return digits > 0 && dots < 2 && exponents < 2;
 }
 
 bool IsTomlNumberOrBool(std::string_view word) {

@@ -14,6 +14,8 @@ absl::Status CheckHandlerName(std::string_view name);
 
 // A key of TOML, in quotes where it needs them.
 std::string TomlKey(std::string_view key);
+// Whether YAML, of version 1.1 or 1.2, calls `word` a number, a truth value or nothing.
+bool IsYamlNumberOrBool(std::string_view word);
 // Whether `word` is an integer, a decimal fraction or a truth value in TOML.
 bool IsTomlNumberOrBool(std::string_view word);
 

@@ -138,6 +138,7 @@ void Interpret(const Words& words, bool is_old, Options& options) {
   options.load_modules = ToBool("--load-kernel-modules", words.load_modules).value_or(true);
   options.cdi_enabled = ToBool("--cdi-enabled", words.cdi);
   options.verbose = options.verbose || (words.log_level > "1" && words.log_level.size() == 1);
+  options.config_given = !options.config_path.empty();
   if (options.config_path.empty()) options.config_path = is_old ? kOldConfig : kConfig;
   if (options.artifacts_dir.empty()) options.artifacts_dir = is_old ? kLegacyDirectory : kArtifacts;
   if (is_old && options.pid_file.empty()) {

@@ -24,6 +24,7 @@ enum class Verb {
 struct Options {
   Verb verb = Verb::kRun;
   std::string config_path;
+  bool config_given = false;  // by the command line or the environment
   std::string artifacts_dir;  // where the configuration has none
   std::string pid_file;       // empty: none; of run
   bool load_modules = true;

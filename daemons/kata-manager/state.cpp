@@ -26,6 +26,8 @@ absl::StatusOr<State> ReadState(const HostFs& fs, const std::string& artifacts_d
     state.changed = json.at("changed").get<int64_t>();
     json.at("restarts").get_to(state.restarts);
     json.at("refused").get_to(state.refused);
+    state.pending = json.value("pending", std::string());
+    state.begun = json.value("begun", int64_t{0});
     json.at("held").get_to(state.held);
   } catch (const nlohmann::json::exception& error) {
     return Error(absl::StatusCode::kDataLoss, "{}: {}; remove it if nothing else helps", path,
@@ -37,7 +39,8 @@ absl::StatusOr<State> ReadState(const HostFs& fs, const std::string& artifacts_d
 absl::Status WriteState(HostFs& fs, const std::string& artifacts_dir, const State& state) {
   const nlohmann::ordered_json json{{"schema", kSchema},        {"restart_due", state.restart_due},
                                     {"changed", state.changed}, {"restarts", state.restarts},
-                                    {"refused", state.refused}, {"held", state.held}};
+                                    {"refused", state.refused}, {"pending", state.pending},
+                                    {"begun", state.begun},     {"held", state.held}};
   const std::string text = json.dump(2) + "\n", path = PathIn(artifacts_dir);
   if (fs.Read(path).value_or("") == text) return absl::OkStatus();
   if (state == State() && !fs.Exists(path)) return absl::OkStatus();

@@ -16,6 +16,8 @@ constexpr const char* kManager = "org.freedesktop.systemd1.Manager";
 constexpr const char* kUnit = "org.freedesktop.systemd1.Unit";
 constexpr const char* kService = "org.freedesktop.systemd1.Service";
 constexpr int64_t kMicroseconds = 1'000'000;
+// A call cannot be ended from outside, and SIGTERM is to be obeyed soon.
+constexpr uint64_t kCallLimit = 5'000'000;  // microseconds
 
 struct Unref {
   void operator()(sd_bus* bus) const { sd_bus_flush_close_unref(bus); }
@@ -37,6 +39,7 @@ absl::StatusOr<Bus> Connect(const std::string& address) {
   Bus bus(raw);
   if (result >= 0) result = sd_bus_set_address(bus.get(), address.c_str());
   if (result >= 0) result = sd_bus_start(bus.get());  // its own socket: no Hello, no names
+  if (result >= 0) result = sd_bus_set_method_call_timeout(bus.get(), kCallLimit);
   if (result < 0) return Failed(result, fmt::format("connect to {}", address));
   return bus;
 }
@@ -84,6 +87,43 @@ int Property(sd_bus* bus, const std::string& object, const char* interface, cons
   return result;
 }
 
+std::vector<std::string> TakeTexts(sd_bus_message* message) {
+  char** texts = nullptr;
+  std::vector<std::string> taken;
+  if (sd_bus_message_read_strv(message, &texts) < 0 || texts == nullptr) return taken;
+  for (char** text = texts; *text != nullptr; ++text) {
+    taken.emplace_back(*text);
+    std::free(*text);
+  }
+  std::free(texts);
+  return taken;
+}
+
+Message PropertyMessage(sd_bus* bus, const std::string& object, const char* name,
+                        const char* type) {
+  sd_bus_message* raw = nullptr;
+  if (sd_bus_get_property(bus, kName, object.c_str(), kService, name, nullptr, &raw, type) < 0) {
+    return nullptr;
+  }
+  return Message(raw);
+}
+
+// The first command of ExecStart, with what Environment= says of its variables.
+std::vector<std::string> CommandOf(sd_bus* bus, const std::string& object) {
+  const Message starts = PropertyMessage(bus, object, "ExecStart", "a(sasbttttuii)");
+  const char* program = nullptr;
+  if (!starts || sd_bus_message_enter_container(starts.get(), 'a', "(sasbttttuii)") < 0 ||
+      sd_bus_message_enter_container(starts.get(), 'r', "sasbttttuii") <= 0 ||
+      sd_bus_message_read(starts.get(), "s", &program) < 0) {
+    return {};
+  }
+  std::vector<std::string> command = TakeTexts(starts.get());
+  if (command.empty()) return {};
+  command[0] = program;  // the first word may be another name for it
+  const Message variables = PropertyMessage(bus, object, "Environment", "as");
+  return variables ? WithVariables(command, TakeTexts(variables.get())) : command;
+}
+
 // The job that is waited for, and how it ended.
 struct Job {
   std::string path;
@@ -111,10 +151,10 @@ class Systemd : public Services {
     GPUHOST_ASSIGN(const Bus bus, Connect(address_));
     GPUHOST_ASSIGN(const std::string object, Call(bus.get(), "LoadUnit", {name}));
     Unit unit;
-    std::string loaded, active;
+    std::string loaded;
     uint64_t since = 0;
     int result = Property(bus.get(), object, kUnit, "LoadState", loaded);
-    if (result >= 0) result = Property(bus.get(), object, kUnit, "ActiveState", active);
+    if (result >= 0) result = Property(bus.get(), object, kUnit, "ActiveState", unit.state);
     if (result >= 0 && loaded == "not-found") {
       return Error(absl::StatusCode::kNotFound, "there is no unit {}", name);
     }
@@ -125,8 +165,12 @@ class Systemd : public Services {
     if (result >= 0) {
       result = Property(bus.get(), object, kService, "NRestarts", 'u', unit.restarts);
     }
+    uint32_t pid = 0;
+    if (result >= 0) result = Property(bus.get(), object, kService, "MainPID", 'u', pid);
     if (result < 0) return Failed(result, "look at " + name);
-    unit.active = active == "active";
+    unit.active = unit.state == "active";
+    unit.main_pid = static_cast<int>(pid);
+    unit.command = CommandOf(bus.get(), object);
     unit.active_since = static_cast<int64_t>(since) / kMicroseconds;
     return unit;
   }
@@ -173,6 +217,27 @@ class Systemd : public Services {
 };
 
 }  // namespace
+
+std::vector<std::string> WithVariables(const std::vector<std::string>& command,
+                                       const std::vector<std::string>& variables) {
+  std::vector<std::string> words;
+  for (std::string word : command) {
+    for (auto last = variables.rbegin(); last != variables.rend(); ++last) {  // it wins
+      const std::string& variable = *last;
+      const size_t equals = std::min(variable.find('='), variable.size());
+      const std::string name = variable.substr(0, equals);
+      const std::string value = variable.substr(std::min(equals + 1, variable.size()));
+      const std::string braced = "${" + name + "}";
+      for (size_t at = word.find(braced); at != std::string::npos;
+           at = word.find(braced, at + value.size())) {
+        word.replace(at, braced.size(), value);
+      }
+      if (word == "$" + name && value.find_first_of(" \t") == std::string::npos) word = value;
+    }
+    words.push_back(std::move(word));
+  }
+  return words;
+}
 
 std::unique_ptr<Services> SystemdServices(std::string address, int stop_fd) {
   return std::make_unique<Systemd>(std::move(address), stop_fd);

@@ -7,9 +7,11 @@
 #include "daemons/common/service/instance.h"
 #include "daemons/common/service/log.h"
 #include "daemons/kata-manager/backup.h"
+#include "daemons/kata-manager/edit_lock.h"
 #include "daemons/kata-manager/garbage.h"
 #include "daemons/kata-manager/handlers.h"
 #include "daemons/kata-manager/legacy.h"
+#include "daemons/kata-manager/places.h"
 #include "daemons/kata-manager/sandboxes.h"
 #include "libgpuhost/base/status.h"
 
@@ -47,6 +49,8 @@ int Tell(const Report& report) {
     if (outcome.status.ok()) continue;
     Log(Level::kError, "CDI file", {{"kind", outcome.kind}, {"error", outcome.status}});
   }
+  for (const std::string& note : report.notes) Log(Level::kWarning, note);
+  if (!report.down.ok()) Log(Level::kError, "container runtime", {{"error", report.down}});
   if (!report.runtime.due.ok())
     Log(Level::kWarning, "restart due", {{"reason", report.runtime.due}});
   return report.AllWell() ? service::kDone : service::kFailed;
@@ -57,30 +61,52 @@ int Fail(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? service::kUsage : service::kFailed;
 }
 
+absl::Status PullClass(Deps& deps, const Options& options, const Config& config,
+                       const RuntimeClass& entry) {
+  GPUHOST_TRY(EnterPlace(deps.fs, ArtifactsDir(options, config)));
+  GPUHOST_ASSIGN(const Recipe recipe, deps.fetch(entry, config));
+  return Pin(deps.fs, ArtifactsDir(options, config), recipe.identity, recipe.blobs);
+}
+
 int Pull(Deps& deps, const Options& options, const Config& config) {
   Report report;
   for (const RuntimeClass& entry : config.classes) {
     if (!IsNamed(options, entry.name) || entry.artifacts.url.empty()) continue;
-    report.parts.push_back({"class " + entry.name, deps.fetch(entry, config).status()});
+    report.parts.push_back({"class " + entry.name, PullClass(deps, options, config, entry)});
   }
   return Tell(report);
 }
 
 absl::Status RollBackClass(Deps& deps, const std::string& artifacts_dir, const std::string& name) {
+  const std::string directory = ClassDirectory(artifacts_dir, name);
+  GPUHOST_TRY(Earlier(deps.fs, directory).status());
+  const auto current = Current(deps.fs, directory);
   GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
-  GPUHOST_ASSIGN(state.held[name], StepBack(deps.fs, ClassDirectory(artifacts_dir, name)));
-  return WriteState(deps.fs, artifacts_dir, state);
+  // Written first: a pass of `run` in between would put the class forward again.
+  state.held[name] = current ? current->identity : "";
+  GPUHOST_TRY(WriteState(deps.fs, artifacts_dir, state));
+  return StepBack(deps.fs, directory).status();
 }
 
-// Not to be done again by itself, and containerd is to run with what is there now.
+// Not to be done again by itself, and the runtime is to run with what is there now.
 absl::Status RollBackRuntime(Deps& deps, const std::string& artifacts_dir) {
+  GPUHOST_ASSIGN(const EditLock lock,
+                 EditLock::Acquire(deps.fs, deps.clock, deps.restart.stopping));
   GPUHOST_ASSIGN(const auto changes, ReadBackup(deps.fs, artifacts_dir));
   GPUHOST_ASSIGN(State state, ReadState(deps.fs, artifacts_dir));
+  GPUHOST_TRY(EndChange(deps.fs, artifacts_dir, state));
+  GPUHOST_ASSIGN(const bool any, CanTakeBack(deps.fs, changes));
+  if (!any) {
+    Log(Level::kInfo, "the files are as before the last change already; nothing was done");
+    return absl::OkStatus();
+  }
   state.refused = DigestOf(changes);
-  state.restart_due = true;
-  state.changed = deps.restart.now();
-  GPUHOST_TRY(WriteState(deps.fs, artifacts_dir, state));
-  GPUHOST_TRY(TakeBack(deps.fs, changes));
+  GPUHOST_TRY(BeginChange(deps.fs, artifacts_dir, changes, deps.restart.now(), state));
+  const absl::Status done = TakeBack(deps.fs, changes);
+  if (!done.ok()) state.refused.clear();
+  const absl::Status ended = EndChange(deps.fs, artifacts_dir, state);
+  GPUHOST_TRY(done);
+  GPUHOST_TRY(ended);
   Log(Level::kWarning,
       "the files are as before; the container runtime takes them up with the next "
       "pass of run, or a restart by hand");
@@ -134,6 +160,26 @@ int PrintVerdict(const std::vector<std::string>& wrong) {
   return wrong.empty() ? service::kDone : service::kFailed;
 }
 
+// Which container runtime is meant, by what tells it.
+std::string RuntimeLine(const Deps& deps, const Options& options, const Config& config) {
+  const auto where = LocationFor(deps, options, config);
+  if (!where.ok()) return "container runtime: " + Text(where.status()) + "\n";
+  return fmt::format("container runtime: {}, {}, file {}, socket {}{}\n",
+                     containerd::RuntimeName(*where), fmt::join(where->units, " or "), where->main,
+                     where->socket,
+                     where->programs.size() == 1 ? ", program " + where->programs.front() : "");
+}
+
+// How silence counts: only where nothing was ever done is it the same as "no classes".
+absl::StatusOr<Config> ConfigFor(const Deps& deps, const Options& options) {
+  const bool fresh = !HasRecords(deps.fs, options.artifacts_dir);
+  // To take back what was done no class has to be known.
+  const bool all_goes = options.verb == Verb::kUninstall || options.verb == Verb::kRollback;
+  return ReadConfig(
+      deps.fs, options.config_path,
+      {.missing = !options.config_given && (fresh || all_goes), .empty = fresh || all_goes});
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> DescribePlan(Deps& deps, const Options& options, const Config& config) {
@@ -168,7 +214,9 @@ std::string DescribeStatus(Deps& deps, const Options& options, const Config& con
   for (const RuntimeClass& entry : config.classes) {
     const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
     text += fmt::format("{:<24} {:<11} {:<14} {:<8} {}\n", entry.name,
-                        current ? std::to_string(current->number) : "-",
+                        current                     ? std::to_string(current->number)
+                        : entry.config_path.empty() ? "-"
+                                                    : "installed",
                         current ? current->identity.substr(0, 12) : "-", is_loaded(entry.name),
                         SandboxesOf(deps.fs, {entry.name}).size());
   }
@@ -176,10 +224,13 @@ std::string DescribeStatus(Deps& deps, const Options& options, const Config& con
     text += fmt::format("{}: {} devices, written by {}\n", outcome.kind, outcome.devices.size(),
                         outcome.owner.empty() ? "nobody" : outcome.owner);
   }
+  text += RuntimeLine(deps, options, config);
+  const absl::Status down = RuntimeDown(deps, options, config);
+  if (!down.ok()) text += Text(down) + "\n";
   for (const std::string& line : LegacyLines(deps, options, config)) text += line + "\n";
   const auto state = ReadState(deps.fs, artifacts_dir);
   if (!state.ok()) return text + Text(state.status()) + "\n";
-  if (state->restart_due) text += "containerd has to be restarted\n";
+  if (state->restart_due) text += "the container runtime has to be restarted\n";
   for (const auto& [name, identity] : state->held) {
     text += fmt::format("{} was rolled back from {}\n", name, identity.substr(0, 12));
   }
@@ -191,12 +242,15 @@ std::vector<std::string> Verify(Deps& deps, const Options& options, const Config
   const std::string artifacts_dir = ArtifactsDir(options, config);
   for (const RuntimeClass& entry : config.classes) {
     const auto current = Current(deps.fs, ClassDirectory(artifacts_dir, entry.name));
-    const absl::Status status = current ? VerifyGeneration(deps.fs, *current) : absl::OkStatus();
+    const absl::Status status =
+        current ? VerifyGeneration(deps.fs, *current, deps.stopping) : absl::OkStatus();
     if (!status.ok()) wrong.push_back(fmt::format("class {}: {}", entry.name, Text(status)));
   }
   for (const CdiOutcome& outcome : LookAfterCdi(deps.fs, CdiMode::kVerify)) {
     if (!outcome.status.ok()) wrong.push_back(Text(outcome.status));
   }
+  const absl::Status down = RuntimeDown(deps, options, config);
+  if (!down.ok()) wrong.push_back(Text(down));
   for (const std::string& name :
        containerd::Missing(LoadedHandlers(deps, options, config), NamesOf(config))) {
     wrong.push_back(fmt::format("the container runtime runs without the handler {}", name));
@@ -209,7 +263,7 @@ std::vector<std::string> Verify(Deps& deps, const Options& options, const Config
 }
 
 int RunOnce(Deps& deps, const Options& options) {
-  const auto config = ReadConfig(deps.fs, options.config_path);
+  const auto config = ConfigFor(deps, options);
   absl::Status usable = config.status();
   if (usable.ok() && options.verb != Verb::kRollback) usable = CheckNames(options, *config);
   if (!usable.ok()) return Fail(usable);

@@ -20,7 +20,9 @@ bool MustSettle(Reason reason) {
       return true;
     case Reason::kNone:
     case Reason::kModeChange:
+    case Reason::kUnusable:
     case Reason::kOpen:
+    case Reason::kUnseen:
     case Reason::kCheckpoint:
     case Reason::kNoCdi:
       return false;
@@ -58,8 +60,12 @@ std::string_view ToString(Reason reason) {
       return "power";
     case Reason::kModeChange:
       return "mode-change";
+    case Reason::kUnusable:
+      return "unusable";
     case Reason::kOpen:
       return "open";
+    case Reason::kUnseen:
+      return "unseen";
     case Reason::kResetFailed:
       return "reset-failed";
     case Reason::kCheckpoint:
@@ -93,12 +99,12 @@ std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<
   return after;
 }
 
-void Withhold(std::vector<Listed>& listed, const std::set<std::string>& devices,
-              const Problem& problem) {
+void Withhold(std::vector<Listed>& listed, const std::map<std::string, Problem>& problems) {
   for (Listed& one : listed) {
-    const bool meant = std::ranges::any_of(
-        one.unit.bdfs, [&](const pci::Bdf& bdf) { return devices.contains(bdf.ToString()); });
-    if (one.healthy() && meant) one.problem = problem;
+    for (const pci::Bdf& bdf : one.unit.bdfs) {
+      const auto problem = problems.find(bdf.ToString());
+      if (one.healthy() && problem != problems.end()) one.problem = problem->second;
+    }
   }
 }
 

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +22,9 @@ enum class Reason {
   kFatalError,   // PCI Express reported a fatal error
   kPower,        // its power state could not be changed
   kModeChange,   // cc-manager withdraws it
+  kUnusable,     // cc-manager says that nobody may use it
   kOpen,         // somebody has it open whom the kubelet does not know
+  kUnseen,       // it was used, and whether somebody has it open cannot be seen
   kResetFailed,  // after its last user
   kCheckpoint,   // the kubelet would give a container other nodes than its
   kNoCdi,        // no CDI file names it
@@ -62,9 +63,8 @@ std::vector<Listed> Relist(const std::vector<Listed>& before, const std::vector<
                            const std::map<std::string, Problem>& problems, TimePoint now,
                            const std::function<bool(const Unit&)>& keep);
 
-// Marks as unhealthy every healthy unit that has one of `devices` (addresses).
-void Withhold(std::vector<Listed>& listed, const std::set<std::string>& devices,
-              const Problem& problem);
+// Marks as unhealthy every healthy unit that has one of the devices `problems` (by address).
+void Withhold(std::vector<Listed>& listed, const std::map<std::string, Problem>& problems);
 
 // Marks as unhealthy what `after` has new, compared with `before`, for a reason that keeps it from
 // being used. What was offered before stays so.

@@ -30,12 +30,18 @@ std::string ValueOf(const Labels& labels, const char* key) {
   return found == labels.end() ? "" : found->second;
 }
 
+// "true" becomes "paused-for-cc-mode-change", any other value V "V_paused-for-cc-mode-change".
+// Source: k8s-cc-manager, and k8s-driver-manager with "driver-upgrade".
+bool IsPaused(const std::string& value) {
+  return value.starts_with("paused") || value.find("_paused-for-") != std::string::npos;
+}
+
 }  // namespace
 
 std::string WhyHeldBack(const Labels& labels) {
   for (const char* key : kOwn) {
     const std::string value = ValueOf(labels, key);
-    if (value.starts_with("paused")) return fmt::format("the node's label {} is {}", key, value);
+    if (IsPaused(value)) return fmt::format("the node's label {} is {}", key, value);
   }
   const std::string mode = ValueOf(labels, kMode), state = ValueOf(labels, kState);
   if (state == "failed") {

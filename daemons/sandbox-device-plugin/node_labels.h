@@ -22,7 +22,7 @@ namespace gpuhost::sandbox_device_plugin {
 using Labels = std::map<std::string, std::string>;
 
 // Why nobody may be given a device of a node with these labels, for a person; empty when they may:
-//   - this plugin is paused by whoever changes the mode (nvidia.com/gpu.deploy.*: "paused-...")
+//   - this plugin is paused by whoever changes the mode (nvidia.com/gpu.deploy.*: "paused-for-...")
 //   - nvidia.com/cc.mode asks for a mode and nvidia.com/cc.mode.state does not say the same
 //   - a cc-manager belongs here (nvidia.com/gpu.deploy.cc-manager: "true") and has not said
 //   anything

@@ -49,6 +49,19 @@ bool TakesAway(const std::vector<Listed>& before, const std::vector<Listed>& aft
   });
 }
 
+// Where the kubelet has a directory for each pod, beside that of the device plugins.
+std::string DirectoryOfPods(const std::string& kubelet_dir) {
+  return kubelet_dir.substr(0, kubelet_dir.find_last_of('/')) + "/pods";
+}
+
+std::map<std::string, Problem> ProblemsOf(const Withdrawal& withdrawal) {
+  std::map<std::string, Problem> problems;
+  for (const auto& [bdf, ban] : withdrawal.devices) {
+    problems[bdf] = {ban.in_change ? Reason::kModeChange : Reason::kUnusable, ban.reason};
+  }
+  return problems;
+}
+
 }  // namespace
 
 Plugin::Plugin(HostFs& fs, Clock& clock, service::DirectoryWatch& watch, const Options& options)
@@ -57,7 +70,9 @@ Plugin::Plugin(HostFs& fs, Clock& clock, service::DirectoryWatch& watch, const O
       watch_(watch),
       options_(options),
       observer_(fs, clock),
-      pods_(fs, options.pod_resources_socket, options.kubelet_dir + "/kubelet_internal_checkpoint"),
+      pods_(fs, {.socket = options.pod_resources_socket,
+                 .checkpoint = options.kubelet_dir + "/kubelet_internal_checkpoint",
+                 .directory = DirectoryOfPods(options.kubelet_dir)}),
       tenancy_(fs, clock, options.reset_after_release) {}
 
 Plugin::~Plugin() {
@@ -73,7 +88,7 @@ Duration Plugin::Reconcile() {
   problems_.Add("cannot see the kubelet come", SocketDirectory(), watching);
 
   withdrawal_ = cc_manager_.Read(fs_, clock_.Now());
-  pods_.ReadCheckpoint();
+  pods_.ReadCheckpoint(clock_.Now());
   problems_.Add("checkpoint not understood", "kubelet", pods_.checkpoint_status());
   Observe();
   const bool offered = !seen_ || OfferAll();
@@ -99,7 +114,9 @@ Rules Plugin::MakeRules() const {
 
 void Plugin::Observe() {
   WithdrawAll();  // those of the last pass: they may be in the middle of a reset
-  auto seen = observer_.Observe(MakeRules(), withdrawal_.devices);
+  std::set<std::string> withdrawn;
+  for (const auto& [bdf, ban] : withdrawal_.devices) withdrawn.insert(bdf);
+  auto seen = observer_.Observe(MakeRules(), withdrawn);
   problems_.Add("no scan", "PCI devices", seen.status());
   if (!seen.ok()) return;
   seen_ = *std::move(seen);
@@ -111,9 +128,10 @@ void Plugin::Observe() {
 }
 
 void Plugin::WithdrawAll() {
-  if (held_back_.empty() || !seen_) return;
+  const std::string& reason = held_back_.empty() ? withdrawal_.everything : held_back_;
+  if (reason.empty() || !seen_) return;
   for (const pci::Device& device : seen_->devices) {
-    withdrawal_.devices.insert(device.bdf.ToString());
+    withdrawal_.devices.try_emplace(device.bdf.ToString(), Withdrawal::Ban{reason});
   }
 }
 
@@ -135,10 +153,12 @@ std::map<std::string, Problem> Plugin::FindProblems() {
   for (const auto& resource : seen_->inventory.resources) {
     units[FullName(resource.name)] = resource.units;
   }
-  std::map<std::string, Problem> problems = CompareCheckpoint(pods_.remembered(), units);
+  std::map<std::string, Problem> problems = CompareCheckpoint(pods_.Standing(clock_.Now()), units);
   problems.insert(seen_->problems.begin(), seen_->problems.end());
-  // Before the kubelet has told its pods nobody can say who may have a device open.
-  if (pods_.known()) problems.merge(tenancy_.Examine(MakeTenants(), seen_->devices));
+  // While nobody knows who has what, nobody can say who may have a device open.
+  problems.merge(pods_.known().ok() ? tenancy_.Examine(MakeTenants(), seen_->devices)
+                                    : tenancy_.problems());
+  progress_();
   return problems;
 }
 
@@ -168,7 +188,7 @@ Plugin::Tenants Plugin::MakeTenants() const {
 
 // A unit that is away is still listed while somebody has it, or may have it, or it is on the bus.
 bool Plugin::Keep(const std::string& resource, const Unit& unit) const {
-  if (!pods_.known() || pods_.Has(resource, unit.id)) return true;
+  if (!pods_.known().ok() || pods_.Has(resource, unit.id)) return true;
   const auto elsewhere = [&](const pci::Bdf& bdf) {
     return std::ranges::any_of(seen_->inventory.resources, [&](const auto& other) {
       return std::ranges::any_of(other.units, [&](const Unit& one) {
@@ -206,8 +226,7 @@ bool Plugin::Offer(const sandbox_device_plugin::Resource& resource,
   const std::string name = FullName(resource.name);
   std::vector<Listed> listed = Relist(served.listed, resource.units, problems, clock_.Now(),
                                       [&](const Unit& unit) { return Keep(name, unit); });
-  Withhold(listed, withdrawal_.devices,
-           {Reason::kModeChange, held_back_.empty() ? "mode change in progress" : held_back_});
+  Withhold(listed, ProblemsOf(withdrawal_));
   for (const Listed& one : listed) {
     if (one.problem.reason == Reason::kSettling)
       Soon(std::max(one.since + kSettleTime - clock_.Now(), Duration::zero()));
@@ -238,10 +257,10 @@ void Plugin::Show(const std::string& name, std::vector<Listed> listed, Served& s
 std::set<std::pair<std::string, std::string>> Plugin::JustAllocated() const {
   std::set<std::pair<std::string, std::string>> found;
   for (const auto& [name, served] : served_) {
-    if (!served.server) continue;
-    for (const auto& [id, when] : served.server->Allocated()) {
-      const bool admitted = pods_.SeenSince(FullName(name), id, when);
-      if (!admitted && clock_.Now() - when < kAdmission) found.emplace(FullName(name), id);
+    for (const auto& [id, grant] : served.grants->Now()) {
+      const bool admitting = grant.given && clock_.Now() - *grant.given < kAdmission &&
+                             !pods_.SeenSince(FullName(name), id, *grant.given);
+      if (grant.open > 0 || admitting) found.emplace(FullName(name), id);
     }
   }
   return found;
@@ -250,16 +269,41 @@ std::set<std::pair<std::string, std::string>> Plugin::JustAllocated() const {
 void Plugin::Report() {
   pods_.Ask(clock_.Now());
   // Who released something is looked after at once.
-  if (pods_.known() && seen_ && tenancy_.HasNews(MakeTenants())) Soon(Duration::zero());
-  ReportInput input{.assignments = pods_.assignments(),
-                    .just_allocated = JustAllocated(),
-                    .transition = withdrawal_.transition};
+  if (pods_.known().ok() && seen_ && tenancy_.HasNews(MakeTenants())) Soon(Duration::zero());
+  Confirm();
+  ReportInput input{
+      .pods = pods_, .just_allocated = JustAllocated(), .transition = withdrawal_.transition};
   for (const auto& [name, served] : served_) input.listed[FullName(name)] = served.listed;
   service::StatusDocument report = MakeReport(input);
-  if (reported_ == report) return;
+  const bool there =
+      fs_.Exists(fmt::format("{}/{}.json", service::kStatusDirectory, report.daemon));
+  if (there && reported_ == report) return;
   const absl::Status published = service::Publish(fs_, report);
   problems_.Add("status document not published", "/run/nvidia/gpuhost", published);
   if (published.ok()) reported_ = std::move(report);
+}
+
+void Plugin::Confirm() {
+  if (pods_.refused_for_now())
+    Soon(asking_.Next());
+  else
+    asking_.Reset();
+  std::set<std::string> resources;
+  for (const auto& [name, served] : served_) resources.insert(FullName(name));
+  if (!pods_.Unconfirmed(resources)) {
+    confirming_.Reset();
+    confirm_after_ = {};
+    return;
+  }
+  const TimePoint now = clock_.Now();
+  if (now - confirmed_at_ >= confirm_after_) {
+    for (auto& [name, served] : served_) {
+      if (served.server) served.server->Publish(served.listed);
+    }
+    confirmed_at_ = now;
+    confirm_after_ = confirming_.Next();
+  }
+  Soon(confirmed_at_ + confirm_after_ - now);
 }
 
 std::string Plugin::Summary() const {

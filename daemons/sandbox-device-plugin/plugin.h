@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "daemons/common/service/directory_watch.h"
 #include "daemons/sandbox-device-plugin/backoff.h"
+#include "daemons/sandbox-device-plugin/grants.h"
 #include "daemons/sandbox-device-plugin/kubelet.h"
 #include "daemons/sandbox-device-plugin/observer.h"
 #include "daemons/sandbox-device-plugin/options.h"
@@ -37,12 +39,15 @@ class Plugin {
 
   // One pass, the same at start as after any change. What fails is logged, and tried again by the
   // next pass; returns when that is due although nothing changes. Blocks up to 5 s for each
-  // resource while the kubelet takes a registration and does not answer, and up to 2 s while it
-  // does not tell its pods.
+  // resource while the kubelet takes a registration and does not answer, up to 2 s while it does
+  // not tell its pods, and up to 20 s while units are reset after their last users.
   Duration Reconcile();
 
   // From the next pass on nobody is given any device, for this reason; empty: they are again.
   void HoldAll(std::string reason) { held_back_ = std::move(reason); }
+
+  // Called by Reconcile after each step that may take seconds.
+  void OnProgress(std::function<void()> progress) { progress_ = std::move(progress); }
 
   // Asks for a pass when the kubelet begins or ends to follow a list.
   const Wakeup& wakeup() const { return wakeup_; }
@@ -72,6 +77,7 @@ class Plugin {
   struct Served {
     std::vector<Listed> listed;
     std::string endpoint;
+    std::shared_ptr<Grants> grants = std::make_shared<Grants>();
     std::unique_ptr<Server> server;
     std::optional<KubeletId> registered_with;
     TimePoint registered_at;
@@ -98,6 +104,8 @@ class Plugin {
   void Show(const std::string& name, std::vector<Listed> listed, Served& served);
   // Asks who has what, and tells the other daemons when there is something new.
   void Report();
+  // Has the kubelet say more where what it said leaves pods of the checkpoint open.
+  void Confirm();
   std::set<std::pair<std::string, std::string>> JustAllocated() const;
   bool IsRegistered(const Served& served) const;
   std::string SocketDirectory() const;
@@ -122,6 +130,11 @@ class Plugin {
   CdiFiles cdi_files_;
   Problems problems_;
   Backoff backoff_;
+  Backoff asking_;      // while pod-resources is asked too often
+  Backoff confirming_;  // while the checkpoint has pods that the kubelet does not tell of
+  TimePoint confirmed_at_{};
+  Duration confirm_after_{};
+  std::function<void()> progress_ = [] {};
   Duration next_{};
 };
 

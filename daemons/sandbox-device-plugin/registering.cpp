@@ -45,7 +45,8 @@ absl::Status Plugin::Serve(const std::string& name, Served& served) {
                     {.resource = FullName(name),
                      .socket = fmt::format("{}/{}", where, served.endpoint),
                      .find = [this](const pci::Bdf& bdf) { return pci::ReadDevice(fs_, bdf); },
-                     .prepare = [this](const Unit& unit) { return tenancy_.Prepare(unit); },
+                     .prepare = [this](const auto& units) { return tenancy_.Prepare(units); },
+                     .grants = served.grants,
                      .changed = [this] { wakeup_.Poke(); },
                      .check_start = options_.check_start,
                      .environment = options_.environment,
@@ -100,6 +101,7 @@ bool Plugin::RegisterOne(const std::string& name, const std::string& kubelet_soc
                   "the kubelet does not follow the list");
   }
   const absl::Status status = Register(kubelet_socket, served.endpoint, full_name, kRegisterLimit);
+  progress_();
   problems_.Add("not registered", full_name, status);
   if (!status.ok()) {
     served.registered_with.reset();

@@ -13,12 +13,10 @@ namespace {
 using Users = std::optional<std::vector<std::string>>;
 
 Users UsersOf(const ReportInput& input, const std::string& resource, const std::string& id) {
-  if (input.assignments.ok()) {
-    const auto found = input.assignments->find({resource, id});
-    if (found != input.assignments->end()) return found->second;
-  }
+  Users users = input.pods.Users(resource, id);
+  if (users && !users->empty()) return users;
   if (input.just_allocated.contains({resource, id})) return {{"a pod that is being admitted"}};
-  return input.assignments.ok() ? Users(std::in_place) : std::nullopt;
+  return users;
 }
 
 }  // namespace
@@ -26,8 +24,8 @@ Users UsersOf(const ReportInput& input, const std::string& resource, const std::
 service::StatusDocument MakeReport(const ReportInput& input) {
   service::StatusDocument report{
       .daemon = "sandbox-device-plugin", .phase = "steady", .transition = input.transition};
-  if (!input.assignments.ok()) {
-    report.reason = "users are not known: " + Text(input.assignments.status());
+  if (const absl::Status known = input.pods.known(); !known.ok()) {
+    report.reason = "users are not known: " + Text(known);
   }
   for (const auto& [resource, units] : input.listed) {
     for (const Listed& one : units) {

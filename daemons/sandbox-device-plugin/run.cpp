@@ -30,7 +30,7 @@ constexpr Duration kSettle = std::chrono::milliseconds(10);  // uevents come in 
 // What probes are told, on other threads.
 struct Heartbeat {
   explicit Heartbeat(Clock& time) : clock(time), last(time.Now()) {}
-  // Passes come every few seconds; one may wait for the kubelet.
+  // Passes come every few seconds. One may wait for the kubelet, or for devices that are reset.
   bool Beats() const { return clock.Now() - last.load() < std::chrono::minutes(2); }
 
   Clock& clock;
@@ -137,6 +137,7 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
   }
   Plugin plugin(fs, clock, changes->sockets, options);
   const auto labels = follows_labels ? FollowLabels(options, plugin.wakeup()) : nullptr;
+  plugin.OnProgress([&] { heartbeat.last = clock.Now(); });
   Duration limit;
   do {
     const TimePoint started = clock.Now();
@@ -152,9 +153,10 @@ int RunDaemon(HostFs& fs, Clock& clock, const Options& options) {
                            .cdi_files = plugin.cdi_files(),
                            .pass = clock.Now() - started});
     }
-    service::Notify("READY=1\nSTATUS=" + plugin.Summary());
+    const std::string summary = plugin.Summary();
+    service::Notify({.ready = true, .status = summary});
   } while (WaitForChange(clock, stop->fd(), *changes, plugin.wakeup(), limit));
-  service::Notify("STOPPING=1");
+  service::Notify({.stopping = true});
   Log(Level::kInfo, "stopping; CDI files stay");
   return service::kDone;
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include "daemons/common/service/log.h"
 #include "daemons/sandbox-device-plugin/feed.h"
@@ -49,7 +50,6 @@ std::string VariableOf(const std::string& resource) {
 // What requests leave behind for the loop.
 struct Notes {
   mutable std::mutex mutex;
-  std::map<std::string, TimePoint> allocated;
   std::optional<absl::Status> registration;
   Server::Counters counters;
 };
@@ -90,7 +90,10 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
                                      const v1beta1::AllocateRequest* request,
                                      v1beta1::AllocateResponse* response) override {
     const TimePoint start = clock_.Now();
+    const std::vector<std::string> ids = ListedOf(*request);
+    service_.grants->Begin(ids);
     const absl::Status answered = AnswerAll(*request, *response);
+    service_.grants->End(ids, answered.ok(), clock_.Now());
     {
       const std::lock_guard lock(notes_.mutex);
       ++(answered.ok() ? notes_.counters.allocated : notes_.counters.refused);
@@ -123,8 +126,6 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
 
   absl::Status Answer(const std::vector<std::string>& ids,
                       v1beta1::ContainerAllocateResponse& answer) {
-    // Noted first: whoever withdraws a device after this looks at the notes.
-    Note(ids);
     const auto allocation = Get(ids);
     if (!allocation.ok()) {
       const absl::Status refused = Annotate(allocation.status(), service_.resource);
@@ -150,20 +151,24 @@ class DevicePlugin final : public v1beta1::DevicePlugin::CallbackService {
   }
 
   absl::StatusOr<Allocation> Get(const std::vector<std::string>& ids) {
-    GPUHOST_ASSIGN(Allocation allocation,
+    GPUHOST_ASSIGN(const Allocation wanted,
                    sandbox_device_plugin::Allocate(*feed.listed(), ids, service_.find));
-    for (const Unit& unit : allocation.units) GPUHOST_TRY(service_.prepare(unit));
-    return allocation;
+    GPUHOST_TRY(service_.prepare(wanted.units));
+    // That took its time: what was withdrawn meanwhile is not given away.
+    return sandbox_device_plugin::Allocate(*feed.listed(), ids, service_.find);
   }
 
-  void Note(const std::vector<std::string>& ids) {
-    const Feed::Snapshot listed = feed.listed();
-    const std::lock_guard lock(notes_.mutex);
-    for (const Listed& one : *listed) {
-      if (std::ranges::find(ids, one.unit.id) != ids.end()) {
-        notes_.allocated[one.unit.id] = clock_.Now();
-      }
+  // What it asks for, each once and without what there is not.
+  std::vector<std::string> ListedOf(const v1beta1::AllocateRequest& request) const {
+    std::set<std::string> asked;
+    for (const auto& container : request.container_requests()) {
+      asked.insert(container.devices_ids().begin(), container.devices_ids().end());
     }
+    std::vector<std::string> ids;
+    for (const Listed& one : *feed.listed()) {
+      if (asked.contains(one.unit.id)) ids.push_back(one.unit.id);
+    }
+    return ids;
   }
 
   Clock& clock_;
@@ -243,11 +248,6 @@ bool Server::Followed() const { return running_->plugin.feed.streams() > 0; }
 std::optional<absl::Status> Server::Registration() const {
   const std::lock_guard lock(running_->notes.mutex);
   return running_->notes.registration;
-}
-
-std::map<std::string, TimePoint> Server::Allocated() const {
-  const std::lock_guard lock(running_->notes.mutex);
-  return running_->notes.allocated;
 }
 
 void Server::Counters::operator+=(const Counters& other) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemons/sandbox-device-plugin/allocate.h"
+#include "daemons/sandbox-device-plugin/grants.h"
 #include "daemons/sandbox-device-plugin/partition.h"
 #include "libgpuhost/base/clock.h"
 
@@ -20,8 +21,11 @@ struct Serving {
   std::string resource;  // "nvidia.com/pgpu"
   std::string socket;    // the path to listen on
   FindDevice find;       // called on many threads
-  // Makes a unit ready for who gets it, and may take seconds; called on many threads.
-  std::function<absl::Status(const Unit&)> prepare = [](const Unit&) { return absl::OkStatus(); };
+  // Makes units ready for who gets them, and may take seconds; called on many threads.
+  std::function<absl::Status(const std::vector<Unit>&)> prepare = [](const std::vector<Unit>&) {
+    return absl::OkStatus();
+  };
+  std::shared_ptr<Grants> grants = std::make_shared<Grants>();
   std::function<void()> changed = [] {};  // something that the loop should look at; many threads
   bool check_start = false;               // have the kubelet ask before each start of a container
   bool environment = false;               // tell containers their addresses, as KubeVirt wants it
@@ -30,8 +34,8 @@ struct Serving {
 };
 
 // v1beta1.DevicePlugin for one resource on a Unix socket. Requests are answered on threads of gRPC,
-// from memory and sysfs alone (but for what `prepare` does), for the kubelet waits for them without
-// a deadline and admits no pod meanwhile.
+// from memory and sysfs alone (but for what `prepare` does, in a time of its own), for the kubelet
+// waits for them without a deadline and admits no pod meanwhile.
 class Server {
  public:
   // Serves at once. kUnavailable when nothing can listen on the socket.
@@ -49,8 +53,6 @@ class Server {
   bool Followed() const;
   // What the plugin watcher said last; empty before.
   std::optional<absl::Status> Registration() const;
-  // When each id was allocated last.
-  std::map<std::string, TimePoint> Allocated() const;
 
   struct Counters {
     void operator+=(const Counters& other);

@@ -140,11 +140,12 @@ int RunDaemon(Deps& deps, const Options& options) {
     reporter.Report(pass);
     if (absl::IsInvalidArgument(pass.status())) return service::kUsage;
     if (absl::IsUnavailable(pass.status())) return service::kImpossible;
-    service::Notify(fmt::format("READY=1\nSTATUS={}", StateOf(pass)));
+    const std::string state = StateOf(pass);
+    service::Notify({.ready = true, .status = state});
     if (!Wait(*ears, deps.clock, AnyFailed(pass) ? retry : kRescan)) break;
     retry = AnyFailed(pass) ? std::min(2 * retry, kRescan) : kFirstRetry;
   }
-  service::Notify("STOPPING=1");
+  service::Notify({.stopping = true});
   return UnbindAtExit(deps, options);
 }
 

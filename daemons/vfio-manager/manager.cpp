@@ -80,6 +80,7 @@ std::map<std::string, absl::Status> LoadModules(Deps& deps, const std::vector<vf
 absl::StatusOr<vfio::Request> MakeRequest(const HostFs& fs, const Options& options) {
   vfio::Request request{.goal = GoalOf(options),
                         .foreign = options.foreign,
+                        .force = options.force,
                         .keep_awake = options.keep_awake,
                         .leave_released = options.verb == Verb::kRun};
   for (const std::string& address : options.devices) {
@@ -125,6 +126,7 @@ absl::StatusOr<std::vector<UnitOutcome>> Apply(Deps& deps, const vfio::Request& 
   }
   InParallel(work.size(), [&](size_t i) {
     vfio::Conduct own = conduct;
+    own.force = request.force;
     own.last_look = [&deps, unit = &work[i]->unit]() -> absl::Status {
       const auto reserved = DevicesInModeChange(deps.fs);
       for (const pci::Device& device : unit->functions) {

@@ -126,7 +126,11 @@ std::variant<Options, int> ParseVfioManager(const std::vector<std::string>& word
                   "Keep workload-type and vfio-pci-ready in this directory")
       ->expected(0, 1)
       ->default_str("/run/nvidia/validations");
-  for (CLI::App* verb : {bind, unbind}) AddOnceOptions(*verb, options);
+  for (CLI::App* verb : {bind, unbind}) {
+    AddOnceOptions(*verb, options);
+    verb->add_flag("--force", options.force,
+                   "Also where it cannot be seen who uses the GPUs (no hostPID, no capabilities)");
+  }
   for (CLI::App* verb : {bind, run}) {
     verb->add_flag("!--may-sleep", options.keep_awake, "Leave the GPUs' power settings alone");
   }

@@ -28,6 +28,7 @@ struct Options {
   std::vector<std::string> allow, deny;     // addresses or ids as typed
   vfio::Goal to = vfio::Goal::kDriverless;  // of kUnbind
   bool foreign = false;
+  bool force = false;
   bool keep_awake = true;
   OnExit on_exit = OnExit::kLeave;  // of kRun
   std::string validation_files;     // directory to write the operator's files to; empty: none

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "libgpuhost/base/descriptors.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/base/unique_fd.h"
 
@@ -49,6 +50,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   const bool ready = ::dup2(input, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 &&
                      ::dup2(complaints, STDERR_FILENO) >= 0;
+  CloseOthers(STDERR_FILENO + 1);
   if (ready) ::execve(path, arguments, environment);
   ::_exit(errno == ENOENT ? kNotThere : errno == ENOEXEC ? kNoProgram : kNotAllowed);
 }

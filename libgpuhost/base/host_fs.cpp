@@ -5,16 +5,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "libgpuhost/base/child.h"
+#include "libgpuhost/base/directory.h"
+#include "libgpuhost/base/replace_file.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost {
@@ -65,25 +65,6 @@ absl::StatusOr<std::vector<std::string>> ListIf(const HostFs& fs, std::string_vi
   return names;
 }
 
-std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
-
-absl::Status SyncDirectoryOf(const std::string& path) {
-  UniqueFd parent(::open(DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (parent && ::fsync(parent.get()) == 0) return absl::OkStatus();
-  return ErrnoStatus(errno, fmt::format("sync the directory of {}", path));
-}
-
-// Owner and label of the file `from`, as far as there is one and we may set them.
-void CopyOwner(const std::string& from, int to) {
-  constexpr const char* kLabel = "security.selinux";
-  struct stat owner {};
-  if (::stat(from.c_str(), &owner) != 0) return;
-  if (::fchown(to, owner.st_uid, owner.st_gid) != 0) return;
-  char label[256];
-  const ssize_t size = ::getxattr(from.c_str(), kLabel, label, sizeof label);
-  if (size > 0) ::fsetxattr(to, kLabel, label, static_cast<size_t>(size), 0);
-}
-
 std::string WriteText(std::string_view path, std::string_view text) {
   return fmt::format("write '{}' to {}", WithoutNewline(text), path);
 }
@@ -124,6 +105,13 @@ absl::StatusOr<std::string> HostFs::Read(std::string_view path) const {
 absl::StatusOr<std::string> HostFs::ReadAttribute(std::string_view path) const {
   GPUHOST_ASSIGN(std::string text, Read(path));
   return std::string(WithoutNewline(text));
+}
+
+absl::StatusOr<std::string> HostFs::ReadWithin(Duration limit, std::string_view path) const {
+  constexpr size_t kMaxAttribute = 4096;  // sysfs shows a page at most
+  auto text = ReadInChild(limit, Resolve(path), 0, kMaxAttribute);
+  if (!text.ok()) return Annotate(text.status(), fmt::format("read {}", path));
+  return std::string(WithoutNewline(*text));
 }
 
 absl::StatusOr<std::string> HostFs::ReadLink(std::string_view path) const {
@@ -179,6 +167,17 @@ absl::Status HostFs::WriteWithin(Duration limit, std::string_view path, std::str
   return Annotate(WriteInChild(limit, Resolve(path), text), WriteText(path, text));
 }
 
+bool HostFs::IsLeftBehind(std::string_view name) const { return gpuhost::IsLeftBehind(name); }
+
+absl::StatusOr<std::string> HostFs::ReadAtWithin(Duration limit, std::string_view path,
+                                                 off_t offset, size_t count) const {
+  const std::string what = fmt::format("read {} bytes at {:#x} of {}", count, offset, path);
+  auto bytes = ReadInChild(limit, Resolve(path), offset, count);
+  if (!bytes.ok()) return Annotate(bytes.status(), what);
+  if (bytes->size() == count) return bytes;
+  return Error(absl::StatusCode::kOutOfRange, "{}: only {} there", what, bytes->size());
+}
+
 absl::StatusOr<std::string> HostFs::ReadAt(std::string_view path, off_t offset,
                                            size_t count) const {
   GPUHOST_ASSIGN(UniqueFd fd, Open(path, O_RDONLY | O_NONBLOCK));
@@ -203,55 +202,68 @@ absl::Status HostFs::WriteAt(std::string_view path, off_t offset, std::string_vi
   return absl::OkStatus();
 }
 
-absl::Status HostFs::WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode) {
-  const std::string target = Resolve(path);
-  std::string temporary = fmt::format("{}.tmp.XXXXXX", target);
-  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, fmt::format("create a file beside {}", path));
-
-  const auto commit = [&]() -> absl::Status {
-    GPUHOST_TRY(WriteOnce(fd.get(), bytes, fmt::format("write {}", path)));
-    CopyOwner(target, fd.get());
-    if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0 ||
-        ::rename(temporary.c_str(), target.c_str()) != 0) {
-      return ErrnoStatus(errno, fmt::format("replace {}", path));
-    }
-    return absl::OkStatus();
-  };
-  if (absl::Status status = commit(); !status.ok()) {
-    ::unlink(temporary.c_str());
-    return status;
+// A name in a directory that is open.
+struct HostFs::Entry {
+  absl::Status Sync() const {
+    const UniqueFd fd(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd && ::fsync(fd.get()) == 0) return absl::OkStatus();
+    return ErrnoStatus(errno, "sync the directory");
   }
-  return SyncDirectoryOf(target);
+  UniqueFd directory;
+  std::string name;
+};
+
+absl::StatusOr<HostFs::Entry> HostFs::EntryOf(std::string_view path) const {
+  const size_t slash = path.rfind('/');
+  GPUHOST_ASSIGN(UniqueFd directory, OpenDirectory(root_, path.substr(0, slash), Missing::kFail));
+  return Entry{std::move(directory), std::string(path.substr(slash + 1))};
+}
+
+absl::Status HostFs::WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode) {
+  GPUHOST_ASSIGN(const Entry entry, EntryOf(path));
+  GPUHOST_TRY(Annotate(ReplaceFile(entry.directory.get(), entry.name, bytes, mode),
+                       fmt::format("replace {}", path)));
+  return Annotate(entry.Sync(), fmt::format("replace {}", path));
 }
 
 absl::Status HostFs::Remove(std::string_view path) {
-  if (::unlink(Resolve(path).c_str()) != 0 && errno != ENOENT) {
+  const auto entry = EntryOf(path);
+  if (absl::IsNotFound(entry.status())) return absl::OkStatus();
+  GPUHOST_TRY(entry.status());
+  RemoveLeftOvers(entry->directory.get(), entry->name);
+  if (::unlinkat(entry->directory.get(), entry->name.c_str(), 0) != 0 && errno != ENOENT) {
     return ErrnoStatus(errno, fmt::format("remove {}", path));
   }
   return absl::OkStatus();
 }
 
 absl::Status HostFs::Rename(std::string_view from, std::string_view to) {
-  const std::string target = Resolve(to);
-  if (::rename(Resolve(from).c_str(), target.c_str()) != 0) {
+  GPUHOST_ASSIGN(const Entry source, EntryOf(from));
+  GPUHOST_ASSIGN(const Entry target, EntryOf(to));
+  if (::renameat(source.directory.get(), source.name.c_str(), target.directory.get(),
+                 target.name.c_str()) != 0) {
     return ErrnoStatus(errno, fmt::format("rename {} to {}", from, to));
   }
-  return SyncDirectoryOf(target);
+  return Annotate(target.Sync(), fmt::format("rename {} to {}", from, to));
 }
 
 absl::Status HostFs::ReplaceLink(std::string_view path, std::string_view target) {
-  const std::string link = Resolve(path), temporary = link + ".tmp";
-  ::unlink(temporary.c_str());
-  if (::symlink(std::string(target).c_str(), temporary.c_str()) != 0 ||
-      ::rename(temporary.c_str(), link.c_str()) != 0) {
+  GPUHOST_ASSIGN(const Entry entry, EntryOf(path));
+  const int directory = entry.directory.get();
+  const std::string temporary = entry.name + ".tmp";
+  ::unlinkat(directory, temporary.c_str(), 0);
+  if (::symlinkat(std::string(target).c_str(), directory, temporary.c_str()) != 0 ||
+      ::renameat(directory, temporary.c_str(), directory, entry.name.c_str()) != 0) {
     return ErrnoStatus(errno, fmt::format("point {} to {}", path, target));
   }
-  return SyncDirectoryOf(link);
+  return Annotate(entry.Sync(), fmt::format("point {} to {}", path, target));
 }
 
 absl::Status HostFs::HardLink(std::string_view file, std::string_view path) {
-  if (::link(Resolve(file).c_str(), Resolve(path).c_str()) != 0) {
+  GPUHOST_ASSIGN(const Entry source, EntryOf(file));
+  GPUHOST_ASSIGN(const Entry target, EntryOf(path));
+  if (::linkat(source.directory.get(), source.name.c_str(), target.directory.get(),
+               target.name.c_str(), 0) != 0) {
     return ErrnoStatus(errno, fmt::format("link {} as {}", file, path));
   }
   return absl::OkStatus();
@@ -265,14 +277,27 @@ absl::Status HostFs::RemoveTree(std::string_view path) {
 }
 
 absl::Status HostFs::MakeDirectories(std::string_view path) {
-  const std::string full = Resolve(path);
-  for (size_t slash = full.find('/', 1);; slash = full.find('/', slash + 1)) {
-    const std::string part = full.substr(0, slash);
-    if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) {
-      return ErrnoStatus(errno, fmt::format("create directory {}", path));
-    }
-    if (slash == std::string::npos) return absl::OkStatus();
+  return OpenDirectory(root_, path, Missing::kMake).status();
+}
+
+absl::StatusOr<UniqueFd> HostFs::Directory(std::string_view path) {
+  return OpenDirectory(root_, path, Missing::kMake);
+}
+
+absl::StatusOr<UniqueFd> HostFs::PrivateDirectory(std::string_view path) {
+  constexpr mode_t kMode = 0700;
+  GPUHOST_ASSIGN(UniqueFd fd, OpenDirectory(root_, path, Missing::kMake));
+  struct stat found {};
+  if (::fstat(fd.get(), &found) != 0) return ErrnoStatus(errno, fmt::format("stat {}", path));
+  if (found.st_uid != ::geteuid()) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "directory {}: it belongs to user {}; remove it", path, found.st_uid);
   }
+  const bool right = (found.st_mode & 07777) == kMode;
+  if (!right && ::fchmodat(fd.get(), ".", kMode, 0) != 0) {
+    return ErrnoStatus(errno, fmt::format("set the mode of {}", path));
+  }
+  return fd;
 }
 
 }  // namespace gpuhost

@@ -29,9 +29,12 @@ class HostFs {
 
   // Reading. kNotFound where nothing is there, kPermissionDenied, or the class of the errno.
   // The whole file; kResourceExhausted above 4 MiB, kFailedPrecondition for no regular file.
-  absl::StatusOr<std::string> Read(std::string_view path) const;
+  virtual absl::StatusOr<std::string> Read(std::string_view path) const;
   // A one-line attribute without its newline.
   absl::StatusOr<std::string> ReadAttribute(std::string_view path) const;
+  // The same in a child process, for attributes whose reading waits in the kernel for whoever has
+  // the device locked. kDeadlineExceeded after `limit`; that child is left behind.
+  virtual absl::StatusOr<std::string> ReadWithin(Duration limit, std::string_view path) const;
   // What a symbolic link points to, as it stands in the link.
   absl::StatusOr<std::string> ReadLink(std::string_view path) const;
   // Last component of what a symbolic link points to ("vfio-pci" for a driver link).
@@ -57,12 +60,20 @@ class HostFs {
   // (unbind and reset of a device in use). After `limit` the child is abandoned, for a task that
   // sleeps uninterruptibly cannot be killed, and the answer is kDeadlineExceeded.
   virtual absl::Status WriteWithin(Duration limit, std::string_view path, std::string_view text);
+  // Whether such a child of this process is still in the kernel, from a write with `name` in its
+  // path or text.
+  virtual bool IsLeftBehind(std::string_view name) const;
   // Bytes of a binary attribute such as PCI `config`; short transfers are errors (kOutOfRange).
   virtual absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
                                              size_t count) const;
+  // The same in a child process, as ReadWithin.
+  virtual absl::StatusOr<std::string> ReadAtWithin(Duration limit, std::string_view path,
+                                                   off_t offset, size_t count) const;
   virtual absl::Status WriteAt(std::string_view path, off_t offset, std::string_view bytes);
 
-  // Ordinary files. Readers see the old file or the whole new one, also after a power cut. A file
+  // Ordinary files and directories. Below /run/nvidia no link on the way is followed, see
+  // OpenDirectory.
+  // Readers see the old file or the whole new one, also after a power cut, see ReplaceFile. A file
   // that is replaced keeps its owner and its SELinux label.
   virtual absl::Status WriteFileAtomic(std::string_view path, std::string_view bytes, mode_t mode);
   // Removes a file; OK where there is none.
@@ -77,8 +88,16 @@ class HostFs {
   virtual absl::Status RemoveTree(std::string_view path);
   // mkdir -p, mode 0755.
   absl::Status MakeDirectories(std::string_view path);
+  // The same, opened (O_PATH), for calls relative to it.
+  absl::StatusOr<UniqueFd> Directory(std::string_view path);
+  // The same of one that nobody else may enter: mode 0700, also where it was there before with
+  // another. kFailedPrecondition where it is somebody else's.
+  absl::StatusOr<UniqueFd> PrivateDirectory(std::string_view path);
 
  private:
+  struct Entry;
+  absl::StatusOr<Entry> EntryOf(std::string_view path) const;
+
   std::string root_;  // without a trailing slash; empty for "/"
 };
 

@@ -46,11 +46,17 @@ State StateOf(Mode mode, gpu::Architecture architecture) {
   return State::kInvalid;
 }
 
-State DecodeState(gpu::ModeWord meaning, uint32_t word) {
+absl::StatusOr<State> DecodeState(gpu::ModeWord meaning, uint32_t word) {
   constexpr State kByCcBits[] = {State::kOff, State::kOn, State::kInvalid, State::kDevtools};
   switch (meaning) {
     case gpu::ModeWord::kHopper: {
       const uint32_t multi_gpu = (word >> 5) & 3;
+      if (multi_gpu > 1) {
+        return Error(absl::StatusCode::kDataLoss,
+                     "mode register shows {:#010x}, multi-GPU mode {}, which this version does not "
+                     "know; update gpuhost",
+                     word, multi_gpu);
+      }
       return multi_gpu == 1 ? State::kPpcie : kByCcBits[word & 3];
     }
     case gpu::ModeWord::kBlackwell:

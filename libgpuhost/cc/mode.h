@@ -29,6 +29,7 @@ State StateOf(Mode mode, gpu::Architecture architecture = gpu::Architecture::kHo
 // The effective state from the mode register of a booted device.
 // Source: gpu-admin-tools and the open kernel module; protected PCIe is tested first, because a GPU
 // in it has both CC bits clear.
-State DecodeState(gpu::ModeWord meaning, uint32_t word);
+//   kDataLoss  the word shows a multi-GPU mode that this version does not know
+absl::StatusOr<State> DecodeState(gpu::ModeWord meaning, uint32_t word);
 
 }  // namespace gpuhost::cc

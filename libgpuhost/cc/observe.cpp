@@ -3,6 +3,7 @@
 
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/gpu/boot.h"
+#include "libgpuhost/gpu/checked.h"
 #include "libgpuhost/gpu/chips.h"
 #include "libgpuhost/gpu/power.h"
 
@@ -49,13 +50,19 @@ absl::StatusOr<uint32_t> ReadModeWord(const gpu::Host& host, const pci::Device& 
   const pci::ConfigSpace config(host.fs, device.bdf);
   GPUHOST_ASSIGN(const gpu::Bar0State bar0, gpu::LookAtBar0(config, layout));
   if (bar0 == gpu::Bar0State::kClosed) return Transient("firmware is booting");
+  if (bar0 == gpu::Bar0State::kUnknown) {
+    return Transient(
+        "its extended configuration space is hidden (virtual machine, or no CAP_SYS_ADMIN), so its "
+        "registers are left alone: they may be closed by a firewall");
+  }
   const gpu::BootView view{*registers, layout, config};
   if (const absl::Status alive = CheckAliveTwice(view, host.clock); !alive.ok()) {
     return Dead(alive);
   }
   GPUHOST_ASSIGN(const bool booted, gpu::HasBooted(view));
   if (!booted) return Transient("firmware is booting");
-  return registers->Read32(layout.mode);
+  const auto word = gpu::ReadChecked(*registers, layout.mode, "mode register");
+  return word.ok() ? word : Dead(word.status());
 }
 
 }  // namespace

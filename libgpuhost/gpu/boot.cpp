@@ -2,6 +2,7 @@
 #include "libgpuhost/gpu/boot.h"
 
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/gpu/checked.h"
 
 namespace gpuhost::gpu {
 namespace {
@@ -9,17 +10,10 @@ namespace {
 constexpr Duration kPoll = std::chrono::milliseconds(10);
 constexpr Duration kUnseenFirewall = std::chrono::seconds(3);
 constexpr uint32_t kFspStatus = 0x8f0320;  // four scratch words that the FSP leaves on failure
-constexpr uint32_t kDead = 0xffffffff;
-constexpr uint32_t kSecurityFaults[] = {0xbadf0200, 0xbad00200};
 
-bool IsFault(uint32_t value) { return value >> 16 == 0xbadf || value == 0xbad00200; }
-
-bool IsSecurityFault(uint32_t value) {
-  return value == kSecurityFaults[0] || value == kSecurityFaults[1];
-}
-
+// A flag that cannot be read says nothing; then the boot status decides.
 bool IsInRecovery(const Layout& layout, uint32_t flags) {
-  if (flags == kDead || IsFault(flags)) return false;
+  if (flags == kAllOnes || IsFault(flags)) return false;
   switch (layout.recovery_flag) {
     case RecoveryFlag::kBit30:
       return (flags & kRecoveryBit) != 0;
@@ -60,8 +54,7 @@ absl::StatusOr<Bar0State> LookAtBar0(const pci::ConfigSpace& config, const Layou
   return (*word & layout.vendor->firewall_bit) != 0 ? Bar0State::kClosed : Bar0State::kOpen;
 }
 
-absl::Status WaitForBar0(const pci::ConfigSpace& config, const Layout& layout, Clock& clock,
-                         bool just_reset) {
+absl::Status WaitForBar0(const pci::ConfigSpace& config, const Layout& layout, Clock& clock) {
   bool seen = true;
   const absl::Status opened =
       PollUntil(clock, layout.boot_limit, kPoll, [&]() -> absl::StatusOr<bool> {
@@ -74,13 +67,13 @@ absl::Status WaitForBar0(const pci::ConfigSpace& config, const Layout& layout, C
                  "firmware keeps BAR0 closed after {:.0f} s{}; power-cycle the machine",
                  Seconds(layout.boot_limit), DescribeFaults(config, layout));
   }
-  if (opened.ok() && !seen && just_reset) clock.SleepFor(kUnseenFirewall);
+  if (opened.ok() && !seen) clock.SleepFor(kUnseenFirewall);
   return opened;
 }
 
 absl::Status CheckAlive(const BootView& view) {
   GPUHOST_ASSIGN(const uint32_t identity, view.registers.Read32(kBootIdentity));
-  if (identity == kDead) {
+  if (identity == kAllOnes) {
     return absl::UnavailableError(
         "does not answer (BAR0 reads all ones): it fell off the bus or hangs; reset or power-cycle "
         "the machine");
@@ -99,7 +92,7 @@ absl::Status CheckAlive(const BootView& view) {
 
 absl::StatusOr<bool> HasBooted(const BootView& view) {
   GPUHOST_ASSIGN(const uint32_t status, view.registers.Read32(view.layout.boot_status));
-  return status != kDead && !IsFault(status) && (status & kBootDone) == kBootDone;
+  return status != kAllOnes && !IsFault(status) && (status & kBootDone) == kBootDone;
 }
 
 absl::Status WaitForBoot(const BootView& view, Clock& clock) {
@@ -120,7 +113,7 @@ absl::Status WaitForBoot(const BootView& view, Clock& clock) {
 std::string DescribeFaults(const pci::ConfigSpace& config, const Layout& layout) {
   if (!layout.vendor) return "";
   const auto word = VendorWord(config, *layout.vendor, layout.vendor->fault);
-  if (!word.ok() || !*word || **word == 0 || **word == kDead) return "";
+  if (!word.ok() || !*word || **word == 0 || **word == kAllOnes) return "";
   std::string text;
   for (uint32_t bit = 0; bit < layout.vendor->fault_names.size(); ++bit) {
     const std::string_view name = layout.vendor->fault_names[bit];

@@ -19,9 +19,9 @@ enum class Bar0State {
 absl::StatusOr<Bar0State> LookAtBar0(const pci::ConfigSpace& config, const Layout& layout);
 
 // Waits until BAR0 may be touched: for layout.boot_limit at most, then kDeadlineExceeded. Where
-// that cannot be seen and the device has just been reset, for as long as the firewall takes.
-absl::Status WaitForBar0(const pci::ConfigSpace& config, const Layout& layout, Clock& clock,
-                         bool just_reset);
+// that cannot be seen, for as long as the firewall takes: the device may have been reset just now,
+// also by somebody else.
+absl::Status WaitForBar0(const pci::ConfigSpace& config, const Layout& layout, Clock& clock);
 
 // Where the state of a device is read from while it boots.
 struct BootView {

@@ -2,6 +2,7 @@
 #include "libgpuhost/gpu/fsp_emem.h"
 
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/gpu/checked.h"
 
 namespace gpuhost::gpu {
 namespace {
@@ -23,33 +24,40 @@ constexpr uint32_t kIncrementOnRead = 1u << 25;
 
 constexpr Duration kPoll = std::chrono::microseconds(500);
 constexpr Duration kTakeLimit = std::chrono::seconds(1);
-constexpr Duration kAnswerLimit = std::chrono::seconds(5);
+constexpr Duration kOldRequestLimit = std::chrono::seconds(5);
 
 }  // namespace
 
-absl::StatusOr<bool> FspEmem::IsEmpty(uint32_t head, uint32_t tail) {
-  GPUHOST_ASSIGN(const uint32_t h, registers_.Read32(head));
-  GPUHOST_ASSIGN(const uint32_t t, registers_.Read32(tail));
-  return h == t;
+absl::StatusOr<FspEmem::Queue> FspEmem::ReadQueue(uint32_t head, uint32_t tail,
+                                                  std::string_view name) {
+  Queue queue;
+  GPUHOST_ASSIGN(queue.head, ReadChecked(registers_, head, name));
+  GPUHOST_ASSIGN(queue.tail, ReadChecked(registers_, tail, name));
+  return queue;
+}
+
+absl::Status FspEmem::DropAnswer() {
+  GPUHOST_ASSIGN(const Queue answer, ReadQueue(kMessageHead, kMessageTail, "FSP message queue"));
+  return answer.Empty() ? absl::OkStatus() : registers_.Write32(kMessageTail, answer.head);
+}
+
+// The FSP takes no request while an answer waits to be fetched.
+absl::Status FspEmem::AwaitTaken(Duration limit) {
+  return PollUntil(clock_, limit, kPoll, [this]() -> absl::StatusOr<bool> {
+    GPUHOST_TRY(DropAnswer());
+    GPUHOST_ASSIGN(const Queue request, ReadQueue(kQueueHead, kQueueTail, "FSP request queue"));
+    return request.Empty();
+  });
 }
 
 absl::Status FspEmem::Initialize() {
-  // A request that is still on its way gets the time to be answered; the answer is then dropped.
-  GPUHOST_ASSIGN(const bool idle, IsEmpty(kQueueHead, kQueueTail));
-  if (!idle) {
-    const absl::Status taken =
-        PollUntil(clock_, kAnswerLimit, kPoll, [this] { return IsEmpty(kQueueHead, kQueueTail); });
-    if (!taken.ok() && !absl::IsDeadlineExceeded(taken)) return taken;
-  }
+  // A request of an earlier user that hangs there for ever is withdrawn.
+  const absl::Status taken = AwaitTaken(kOldRequestLimit);
+  if (!taken.ok() && !absl::IsDeadlineExceeded(taken)) return taken;
   for (const uint32_t pointer : {kQueueTail, kQueueHead, kMessageTail, kMessageHead}) {
     GPUHOST_TRY(registers_.Write32(pointer, kBase));
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<uint32_t>> FspEmem::Exchange(std::span<const uint32_t> packet) {
-  GPUHOST_TRY(Send(packet));
-  return Receive();
 }
 
 absl::Status FspEmem::Send(std::span<const uint32_t> packet) {
@@ -57,8 +65,7 @@ absl::Status FspEmem::Send(std::span<const uint32_t> packet) {
     return Error(absl::StatusCode::kInvalidArgument, "FSP request of {} bytes",
                  packet.size_bytes());
   }
-  const absl::Status free =
-      PollUntil(clock_, kTakeLimit, kPoll, [this] { return IsEmpty(kQueueHead, kQueueTail); });
+  const absl::Status free = AwaitTaken(kTakeLimit);
   if (absl::IsDeadlineExceeded(free)) {
     return absl::DeadlineExceededError(
         "FSP does not take requests; power off the virtual machine that uses the GPU, or reset it");
@@ -72,21 +79,19 @@ absl::Status FspEmem::Send(std::span<const uint32_t> packet) {
   return registers_.Write32(kQueueHead, kBase);
 }
 
-absl::StatusOr<std::vector<uint32_t>> FspEmem::Receive() {
-  uint32_t head = 0, tail = 0;
-  const absl::Status answered =
-      PollUntil(clock_, kAnswerLimit, kPoll, [&]() -> absl::StatusOr<bool> {
-        GPUHOST_ASSIGN(head, registers_.Read32(kMessageHead));
-        GPUHOST_ASSIGN(tail, registers_.Read32(kMessageTail));
-        return head != tail;
-      });
+absl::StatusOr<std::vector<uint32_t>> FspEmem::Receive(Duration limit) {
+  Queue answer;
+  const absl::Status answered = PollUntil(clock_, limit, kPoll, [&]() -> absl::StatusOr<bool> {
+    GPUHOST_ASSIGN(answer, ReadQueue(kMessageHead, kMessageTail, "FSP message queue"));
+    return !answer.Empty();
+  });
   if (absl::IsDeadlineExceeded(answered)) {
     return Error(absl::StatusCode::kDeadlineExceeded,
-                 "FSP did not answer within {:.0f} s; reset the GPU and try again",
-                 Seconds(kAnswerLimit));
+                 "FSP did not answer within {:.0f} s; reset the GPU and try again", Seconds(limit));
   }
   GPUHOST_TRY(answered);
 
+  const auto [head, tail] = answer;
   const bool sane = head == kBase && tail > head && tail < kBase + kSize && tail % 4 == 0;
   std::vector<uint32_t> words;
   if (sane) {

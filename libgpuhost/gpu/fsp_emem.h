@@ -13,13 +13,18 @@ class FspEmem : public FspTransport {
  public:
   FspEmem(Registers& registers, Clock& clock) : registers_(registers), clock_(clock) {}
   absl::Status Initialize() override;
-  absl::StatusOr<std::vector<uint32_t>> Exchange(std::span<const uint32_t> packet) override;
+  absl::Status Send(std::span<const uint32_t> packet) override;
+  absl::StatusOr<std::vector<uint32_t>> Receive(Duration limit) override;
 
  private:
-  absl::Status Send(std::span<const uint32_t> packet);
-  absl::StatusOr<std::vector<uint32_t>> Receive();
-  // head == tail means empty.
-  absl::StatusOr<bool> IsEmpty(uint32_t head, uint32_t tail);
+  struct Queue {
+    uint32_t head = 0, tail = 0;
+    bool Empty() const { return head == tail; }
+  };
+  absl::StatusOr<Queue> ReadQueue(uint32_t head, uint32_t tail, std::string_view name);
+  // Waits until the FSP has taken the request before; drops answers that come meanwhile.
+  absl::Status AwaitTaken(Duration limit);
+  absl::Status DropAnswer();
 
   Registers& registers_;
   Clock& clock_;

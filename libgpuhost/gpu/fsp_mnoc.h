@@ -13,13 +13,15 @@ class FspMnoc : public FspTransport {
  public:
   FspMnoc(Registers& registers, Clock& clock) : registers_(registers), clock_(clock) {}
   absl::Status Initialize() override;
-  absl::StatusOr<std::vector<uint32_t>> Exchange(std::span<const uint32_t> packet) override;
+  absl::Status Send(std::span<const uint32_t> packet) override;
+  absl::StatusOr<std::vector<uint32_t>> Receive(Duration limit) override;
 
  private:
-  absl::Status Send(std::span<const uint32_t> packet);
-  absl::StatusOr<std::vector<uint32_t>> Receive(Duration limit);
-  // Polls `info` until `flag` is set; kDataLoss once its error flag is.
-  absl::Status Await(uint32_t info, uint32_t flag, Duration limit, std::string_view what);
+  // Polls the request box until `flag` is set; kDataLoss once its error flag is. Drops answers that
+  // come before `flag`.
+  absl::Status AwaitRoom(uint32_t flag, Duration limit, std::string_view what);
+  absl::StatusOr<uint32_t> ReadAnswerInfo();
+  absl::Status DropAnswers();
 
   Registers& registers_;
   Clock& clock_;

@@ -58,6 +58,11 @@ PowerGuard::PowerGuard(PowerGuard&& other) noexcept
   other.command_.reset();
 }
 
+void PowerGuard::Abandon() {
+  control_.reset();
+  command_.reset();
+}
+
 PowerGuard::~PowerGuard() {
   // A device that is gone by now has nothing to be put back.
   if (command_) pci::ConfigSpace(*fs_, bdf_).Write16(pci::kCommand, *command_).IgnoreError();

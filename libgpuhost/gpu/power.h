@@ -22,6 +22,8 @@ class PowerGuard {
 
   PowerGuard(PowerGuard&& other) noexcept;
   PowerGuard& operator=(PowerGuard&&) = delete;
+  // Puts nothing back: the kernel would not come back from touching the device.
+  void Abandon();
   ~PowerGuard();
 
  private:

@@ -7,7 +7,9 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "libgpuhost/gpu/fsp_transport.h"
 
@@ -30,6 +32,11 @@ std::string KnobName(Knob knob);
 uint16_t PermissionOf(Knob knob);
 
 // Reads and writes knobs over a transport, which must outlive it.
+//
+// An answer tells neither its knob nor its request. So a channel is brought into step before its
+// first request, and again after any request that was not answered as it should: Connect asks for
+// what does not exist and for what does, until the answers fit.
+//
 // Errors: those of FspTransport, and by the code in the answer
 //   kNotFound            0x1e3 the firmware does not know the knob
 //   kFailedPrecondition  0x202 a driver is bound, 0x9e invalid state
@@ -40,15 +47,25 @@ class Prc {
  public:
   explicit Prc(FspTransport& transport) : transport_(transport) {}
 
+  // Needed after opening and after each reset; else the next request does it. Of firmware that
+  // refuses everything it is OK, for that is an answer too.
+  absl::Status Connect();
+
   absl::StatusOr<uint16_t> Read(Knob knob);
+  // Reads it back; kDataLoss when the firmware has another value then.
   absl::Status Write(Knob knob, uint16_t value);
   // May host software change this knob?
   absl::StatusOr<bool> MayChange(Knob knob);
 
  private:
   absl::StatusOr<uint16_t> ReadId(uint16_t id);
+  absl::StatusOr<std::vector<uint32_t>> Call(std::span<const uint32_t> request, size_t words);
+  absl::StatusOr<std::vector<uint32_t>> Answered(std::span<const uint32_t> request, size_t words);
+  absl::Status ProbeBoth();
+  absl::Status Probe(uint16_t id, bool exists);
 
   FspTransport& transport_;
+  bool in_step_ = false;  // every request so far has got its own answer
 };
 
 }  // namespace gpuhost::gpu

@@ -16,21 +16,27 @@ constexpr uint32_t kNvidiaVsec = 1 | 1u << 16;  // id 15:0, revision 19:16
 
 }  // namespace
 
-ConfigSpace::ConfigSpace(HostFs& fs, const Bdf& bdf) : fs_(fs), path_(SysfsPath(bdf, "config")) {}
+ConfigSpace::ConfigSpace(HostFs& fs, const Bdf& bdf, std::optional<Duration> read_limit)
+    : fs_(fs), path_(SysfsPath(bdf, "config")), read_limit_(read_limit) {}
+
+absl::StatusOr<std::string> ConfigSpace::Read(off_t offset, size_t count) const {
+  return read_limit_ ? fs_.ReadAtWithin(*read_limit_, path_, offset, count)
+                     : fs_.ReadAt(path_, offset, count);
+}
 
 absl::StatusOr<uint8_t> ConfigSpace::Read8(off_t offset) const {
-  GPUHOST_ASSIGN(const std::string bytes, fs_.ReadAt(path_, offset, 1));
+  GPUHOST_ASSIGN(const std::string bytes, Read(offset, 1));
   return static_cast<uint8_t>(bytes[0]);
 }
 
 absl::StatusOr<uint16_t> ConfigSpace::Read16(off_t offset) const {
-  GPUHOST_ASSIGN(const std::string bytes, fs_.ReadAt(path_, offset, 2));
+  GPUHOST_ASSIGN(const std::string bytes, Read(offset, 2));
   return static_cast<uint16_t>(static_cast<uint8_t>(bytes[0]) | static_cast<uint8_t>(bytes[1])
                                                                     << 8);
 }
 
 absl::StatusOr<uint32_t> ConfigSpace::Read32(off_t offset) const {
-  GPUHOST_ASSIGN(const std::string bytes, fs_.ReadAt(path_, offset, 4));
+  GPUHOST_ASSIGN(const std::string bytes, Read(offset, 4));
   uint32_t value = 0;
   for (size_t i = 0; i < 4; ++i) value |= uint32_t{static_cast<uint8_t>(bytes[i])} << (8 * i);
   return value;

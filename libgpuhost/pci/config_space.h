@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
 #include "libgpuhost/pci/bdf.h"
 
@@ -19,12 +20,20 @@ inline constexpr uint8_t kPowerManagementCapability = 0x01;
 inline constexpr off_t kPmcsr = 4;  // from the start of the capability
 inline constexpr uint16_t kPmcsrStateMask = 0x3;
 
-// Configuration space of one function through sysfs `config`. Reading the first 64 bytes never
-// wakes the device; reading beyond makes the kernel resume it for the moment of the read, and needs
-// CAP_SYS_ADMIN. Writing fails with kPermissionDenied when the kernel is locked down.
+// Configuration space of one function through sysfs `config`. For each access, whatever its offset,
+// the kernel resumes the bridge above for its moment, and the function itself when that is in
+// D3cold; a function in D1, D2 or D3hot stays there. Whoever must not wake a device looks at its
+// power_state first. Beyond the first 64 bytes reading needs CAP_SYS_ADMIN. Writing fails with
+// kPermissionDenied when the kernel is locked down. Source: Linux, drivers/pci/pci-sysfs.c
+// (pci_read_config) and pci.c (pci_config_pm_runtime_get).
+//
+// While the function is being reset the kernel makes accesses wait, a minute and more where the
+// function does not come back.
 class ConfigSpace {
  public:
-  ConfigSpace(HostFs& fs, const Bdf& bdf);
+  // With a limit each read is done by a child process, for who must not wait for somebody else's
+  // reset: kDeadlineExceeded.
+  ConfigSpace(HostFs& fs, const Bdf& bdf, std::optional<Duration> read_limit = std::nullopt);
 
   absl::StatusOr<uint8_t> Read8(off_t offset) const;
   absl::StatusOr<uint16_t> Read16(off_t offset) const;
@@ -43,8 +52,11 @@ class ConfigSpace {
   absl::StatusOr<std::optional<off_t>> FindVendorStructure(VendorStructure kind) const;
 
  private:
+  absl::StatusOr<std::string> Read(off_t offset, size_t count) const;
+
   HostFs& fs_;
   std::string path_;
+  std::optional<Duration> read_limit_;
 };
 
 }  // namespace gpuhost::pci

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,6 +21,12 @@ enum class Kind {
   kForeign,    // not vendor 10de; never written by gpuhost
 };
 
+// What the kernel shows of a function under the function's lock alone, see ReadGuarded.
+struct Guarded {
+  std::optional<std::string> driver_override;  // "" when it is not set; empty: no such attribute
+  uint32_t virtual_functions = 0;              // how many of its own are enabled
+};
+
 // One PCI function as sysfs showed it at one moment. An attribute that the kernel does not offer is
 // empty; nothing is guessed.
 // Source: Documentation/ABI/testing/sysfs-bus-pci, sysfs-devices-vfio-dev.
@@ -28,22 +36,22 @@ struct Device {
   uint16_t device = 0;
   uint16_t subsystem_vendor = 0;
   uint16_t subsystem_device = 0;
-  uint32_t class_code = 0;                     // 24 bits: base class, subclass, interface
-  std::optional<std::string> driver;           // name of the bound driver
-  std::optional<uint32_t> iommu_group;         // empty: no IOMMU for this device
-  std::optional<uint32_t> vfio_cdev;           // N of /dev/vfio/devices/vfioN
-  bool vfio_device = false;                    // registered with VFIO; shown from kernel 6.1 on
-  std::vector<Bdf> bridges;                    // above it, the root port first; empty: unknown
-  std::optional<int> numa_node;                // empty: unknown or -1
-  std::optional<std::string> reset_methods;    // as listed by reset_method: "flr bus"
-  std::optional<std::string> power_state;      // "D0", "D3hot", ...
-  std::optional<std::string> power_control;    // "on": never suspended at run time; "auto"
-  std::optional<std::string> d3cold_allowed;   // "1": may lose its main power while suspended
-  std::optional<std::string> driver_override;  // "" when the attribute is there and not set
-  std::optional<std::string> modalias;         // "pci:v000010DEd00002331sv...", see modules.alias
+  uint32_t class_code = 0;                    // 24 bits: base class, subclass, interface
+  std::optional<std::string> driver;          // name of the bound driver
+  std::optional<uint32_t> iommu_group;        // empty: no IOMMU for this device
+  std::optional<uint32_t> vfio_cdev;          // N of /dev/vfio/devices/vfioN
+  bool vfio_device = false;                   // registered with VFIO; shown from kernel 6.1 on
+  std::vector<Bdf> bridges;                   // above it, the root port first; empty: unknown
+  std::optional<int> numa_node;               // empty: unknown or -1
+  std::optional<std::string> reset_methods;   // as listed by reset_method: "flr bus"
+  std::optional<std::string> power_state;     // "D0", "D3hot", ...
+  std::optional<std::string> power_control;   // "on": never suspended at run time; "auto"
+  std::optional<std::string> d3cold_allowed;  // "1": may lose its main power while suspended
+  std::optional<std::string> modalias;        // "pci:v000010DEd00002331sv...", see modules.alias
   bool is_virtual_function = false;
-  uint32_t virtual_functions = 0;  // how many of its own are enabled
-  std::vector<Bdf> consumers;      // functions that need this one awake: links consumer:pci:<BDF>
+  std::vector<Bdf> consumers;  // functions that need this one awake: links consumer:pci:<BDF>
+  // Not OK: unknown, since nobody has asked, or the function was locked. A scan does not ask.
+  absl::StatusOr<Guarded> guarded = absl::UnknownError("not asked");
 
   Kind kind() const;
   // A host bridge or PCI-to-PCI bridge: in an IOMMU group, but never handed to a virtual machine.

@@ -5,6 +5,7 @@
 
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/lock_owner.h"
 
 namespace gpuhost::pci {
 namespace {
@@ -107,16 +108,32 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
   device.reset_methods = IfThere(fs.ReadAttribute(SysfsPath(bdf, "reset_method")));
   device.power_state = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power_state")));
   device.power_control = IfThere(fs.ReadAttribute(SysfsPath(bdf, "power/control")));
-  device.driver_override = IfThere(fs.ReadAttribute(SysfsPath(bdf, "driver_override")));
-  if (device.driver_override == "(null)") device.driver_override = "";
   device.d3cold_allowed = IfThere(fs.ReadAttribute(SysfsPath(bdf, "d3cold_allowed")));
   device.modalias = IfThere(fs.ReadAttribute(SysfsPath(bdf, "modalias")));
-  device.virtual_functions = static_cast<uint32_t>(
-      ParseDecimal(fs.ReadAttribute(SysfsPath(bdf, "sriov_numvfs")).value_or(""), 0xffff)
-          .value_or(0));
   device.consumers = ReadConsumers(fs, bdf);
   device.is_virtual_function = fs.Exists(SysfsPath(bdf, "physfn"));
   return device;
+}
+
+absl::StatusOr<Guarded> ReadGuarded(const HostFs& fs, const Device& device, Duration limit) {
+  Guarded guarded;
+  // Empty: the kernel offers none.
+  const auto read = [&](std::string_view name) -> absl::StatusOr<std::optional<std::string>> {
+    if (!fs.Exists(device.SysfsPath(name))) return std::optional<std::string>();
+    auto text = fs.ReadWithin(limit, device.SysfsPath(name));
+    if (text.ok()) return std::optional<std::string>(*std::move(text));
+    if (absl::IsNotFound(text.status())) return std::optional<std::string>();
+    if (!absl::IsDeadlineExceeded(text.status())) return text.status();
+    return Error(absl::StatusCode::kUnavailable,
+                 "the kernel keeps it locked for {}; wait for that, or end what it waits for",
+                 WhoLocks(fs, device));
+  };
+  GPUHOST_ASSIGN(guarded.driver_override, read("driver_override"));
+  if (guarded.driver_override == "(null)") guarded.driver_override = "";
+  GPUHOST_ASSIGN(const auto functions, read("sriov_numvfs"));
+  guarded.virtual_functions =
+      static_cast<uint32_t>(ParseDecimal(functions.value_or("0"), 0xffff).value_or(0));
+  return guarded;
 }
 
 absl::StatusOr<std::vector<Device>> ScanNvidia(const HostFs& fs) {

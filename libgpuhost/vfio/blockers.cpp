@@ -33,16 +33,16 @@ void CheckVfioPossible(const Snapshot& seen, const pci::Device& device,
           "is in VFIO's unsafe mode without IOMMU, which protects nobody from the device; switch "
           "the IOMMU on, and enable_unsafe_noiommu_mode of module vfio off");
   }
-  if (!device.driver_override) {
+  if (device.guarded.ok() && !device.guarded->driver_override) {
     Block(blockers, Obstacle::kNoOverride, device.bdf,
           "has no driver_override; this needs a writable /sys and Linux 3.16 or newer");
   }
   const bool moves = device.driver != seen.vfio_drivers.at(device.bdf).name;
-  if (moves && device.virtual_functions > 0) {
+  if (moves && device.guarded.ok() && device.guarded->virtual_functions > 0) {
     Block(blockers, Obstacle::kVfsEnabled, device.bdf,
           fmt::format("has {} virtual functions enabled, which would be lost; write 0 to its "
                       "sriov_numvfs first",
-                      device.virtual_functions));
+                      device.guarded->virtual_functions));
   }
 }
 
@@ -62,13 +62,19 @@ void CheckStrangers(const Request& request, const Cluster& cluster,
 }
 
 // Who has any of the unit's devices, or their groups, open.
-void CheckUsers(const Snapshot& seen, const Cluster& cluster, std::vector<Blocker>& blockers) {
+void CheckUsers(const Snapshot& seen, const Request& request, const Cluster& cluster,
+                std::vector<Blocker>& blockers) {
+  bool used = false;
   for (const pci::Device& device : cluster.functions) {
-    const auto found = seen.holders.find(device.bdf);
-    if (found == seen.holders.end()) continue;
+    const auto found = seen.holders.by_device.find(device.bdf);
+    if (found == seen.holders.by_device.end()) continue;
+    used = true;
     Block(blockers, Obstacle::kInUse, device.bdf,
           fmt::format("in use by {}; end that first", ToString(found->second)));
   }
+  if (used || request.force || seen.holders.complete.ok()) return;
+  Block(blockers, Obstacle::kUsersUnknown, cluster.functions.back().bdf,
+        Text(seen.holders.complete) + "; --force moves devices nevertheless");
 }
 
 }  // namespace
@@ -80,9 +86,12 @@ std::vector<Blocker> FindBlockers(const Snapshot& seen, const Request& request,
     for (const pci::Device& device : cluster.functions) CheckVfioPossible(seen, device, blockers);
     CheckStrangers(request, cluster, blockers);
   }
-  if (Moves(steps)) CheckUsers(seen, cluster, blockers);
+  if (Moves(steps)) CheckUsers(seen, request, cluster, blockers);
   if (steps.empty()) return blockers;
   for (const pci::Device& device : cluster.functions) {
+    if (!device.guarded.ok()) {
+      Block(blockers, Obstacle::kLocked, device.bdf, Text(device.guarded.status()));
+    }
     if (const auto who = request.reserved.find(device.bdf); who != request.reserved.end()) {
       Block(blockers, Obstacle::kReserved, device.bdf, who->second);
     }
@@ -102,6 +111,8 @@ std::string_view ToString(Obstacle obstacle) {
       return "no-iommu";
     case Obstacle::kNoIommuMode:
       return "noiommu-mode";
+    case Obstacle::kLocked:
+      return "locked";
     case Obstacle::kNoOverride:
       return "no-override";
     case Obstacle::kVfsEnabled:
@@ -110,6 +121,8 @@ std::string_view ToString(Obstacle obstacle) {
       return "group-not-viable";
     case Obstacle::kInUse:
       return "in-use";
+    case Obstacle::kUsersUnknown:
+      return "users-unknown";
     case Obstacle::kReserved:
       return "mode-change";
     case Obstacle::kNotOurs:

@@ -18,10 +18,12 @@ enum class Obstacle {
   kDenied,
   kNoIommu,
   kNoIommuMode,  // VFIO's unsafe mode without IOMMU
+  kLocked,       // in the kernel, for somebody else
   kNoOverride,
   kVfsEnabled,
   kGroupNotViable,
   kInUse,
+  kUsersUnknown,
   kReserved,
   kNotOurs,
 };

@@ -8,7 +8,6 @@
 #include <span>
 
 #include "libgpuhost/base/file_lock.h"
-#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/vfio/steps.h"
 
@@ -28,9 +27,7 @@ absl::StatusOr<std::vector<FileLock>> LockAll(HostFs& fs, Clock& clock, const Un
   std::vector<FileLock> locks;
   for (const pci::Bdf& bdf : order) {
     auto lock = FileLock::Acquire(fs, clock, bdf.ToString(), limit);
-    const auto owner = ParseDecimal(
-        fs.ReadAttribute(fmt::format("/run/nvidia/gpuhost/lock/{}", bdf)).value_or(""));
-    if (absl::IsUnavailable(lock.status()) && owner == static_cast<uint64_t>(::getpid())) {
+    if (absl::IsUnavailable(lock.status()) && fs.IsLeftBehind(bdf.ToString())) {
       return Error(absl::StatusCode::kDeadlineExceeded,
                    "{}: the kernel has not returned from an earlier write; the device is stuck "
                    "until whoever uses it lets go, or the machine is restarted",
@@ -43,7 +40,7 @@ absl::StatusOr<std::vector<FileLock>> LockAll(HostFs& fs, Clock& clock, const Un
 }
 
 // The machine may have changed between the plan and the locks.
-absl::Status LookAgain(const HostFs& fs, const Unit& unit) {
+absl::Status LookAgain(const HostFs& fs, const Unit& unit, bool force) {
   for (const pci::Device& device : unit.functions) {
     const auto now = fs.LinkName(device.SysfsPath("driver"));
     if (!fs.Exists(device.SysfsPath())) {
@@ -53,10 +50,13 @@ absl::Status LookAgain(const HostFs& fs, const Unit& unit) {
     return Error(absl::StatusCode::kAborted, "{}: driver '{}' has it now; nothing changed",
                  device.bdf, now.value_or("none"));
   }
-  const auto holders = FindHolders(fs, unit.functions).by_device;
-  if (holders.empty()) return absl::OkStatus();
-  return Error(absl::StatusCode::kFailedPrecondition, "in use by {}; end that first",
-               ToString(holders.begin()->second));
+  const Holders holders = FindHolders(fs, unit.functions);
+  if (!holders.by_device.empty()) {
+    return Error(absl::StatusCode::kFailedPrecondition, "in use by {}; end that first",
+                 ToString(holders.by_device.begin()->second));
+  }
+  if (force || holders.complete.ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(Text(holders.complete));
 }
 
 absl::Status Preflight(const HostFs& fs, const Unit& unit) {
@@ -105,8 +105,8 @@ std::string GiveBack(HostFs& fs, const pci::Device& device) {
     }
   };
   if (!fs.Exists(device.SysfsPath())) return "it is gone";
-  if (device.driver_override) {
-    write(device.SysfsPath("driver_override"), *device.driver_override + "\n");
+  if (device.guarded.ok() && device.guarded->driver_override) {
+    write(device.SysfsPath("driver_override"), *device.guarded->driver_override + "\n");
   }
   const auto driver = [&] { return fs.LinkName(device.SysfsPath("driver")).value_or(""); };
   const std::string now = driver();
@@ -191,7 +191,7 @@ absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& 
   if (unit.steps.empty()) return absl::OkStatus();
   GPUHOST_ASSIGN(const auto locks, LockAll(fs, clock, unit, conduct.lock_limit));
   GPUHOST_TRY(conduct.last_look());
-  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit));
+  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit, conduct.force));
   GPUHOST_TRY(Preflight(fs, unit));
   const auto earlier = ReadRecords(fs);
   GPUHOST_TRY(Remember(fs, unit));

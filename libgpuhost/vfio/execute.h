@@ -15,6 +15,8 @@ struct Conduct {
   Duration lock_limit = std::chrono::seconds(70);  // above a reset's deadline
   // Asked once more when the unit is locked; an error ends it before the first write.
   std::function<absl::Status()> last_look = [] { return absl::OkStatus(); };
+  // Go on where it cannot be seen who uses the devices.
+  bool force = false;
   // Forget what is unbound, instead of remembering that it was unbound on request.
   bool forget = false;
 };
@@ -26,8 +28,9 @@ struct Conduct {
 //
 // On an error all functions are given back: the earlier override, the earlier driver.
 // kDeadlineExceeded means that the kernel did not return from a write: the device is stuck and is
-// left as it is. kAborted: not as planned any more; plan again. kUnavailable: somebody else is
-// changing it. kInternal: the write succeeded and the driver link does not agree.
+// left as it is. kAborted: not as planned any more; plan again. kFailedPrecondition, before the
+// first write: somebody uses a device, or it cannot be seen whether somebody does. kUnavailable:
+// somebody else is changing it. kInternal: the write succeeded and the driver link does not agree.
 absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& conduct);
 
 }  // namespace gpuhost::vfio

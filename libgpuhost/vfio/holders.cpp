@@ -1,21 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/vfio/holders.h"
 
+#include <sys/sysmacros.h>
+
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <sstream>
 #include <string_view>
-#include <tuple>
 
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/vfio/open_devices.h"
 
 namespace gpuhost::vfio {
 namespace {
 
-constexpr int kNvidiaMajor = 195;
+// What the driver nvidia has had since its beginning; /proc/devices says what it has here.
+constexpr unsigned kNvidiaMajor = 195;
 
-// "Device Minor: 	 3" in /proc/driver/nvidia/gpus/<bdf>/information names /dev/nvidia3.
-std::optional<std::string> NvidiaMinor(const HostFs& fs, const pci::Bdf& bdf) {
+// "236:1", as sysfs has it in a file `dev`.
+std::optional<dev_t> ReadNumber(const HostFs& fs, const std::string& path) {
+  const std::string text = fs.ReadAttribute(path).value_or("");
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos) return std::nullopt;
+  const auto major = ParseDecimal(std::string_view(text).substr(0, colon), UINT32_MAX);
+  const auto minor = ParseDecimal(std::string_view(text).substr(colon + 1), UINT32_MAX);
+  if (!major || !minor) return std::nullopt;
+  return makedev(static_cast<unsigned>(*major), static_cast<unsigned>(*minor));
+}
+
+// A line "195 nvidia" of /proc/devices; "195 nvidia-frontend" before driver 545.
+unsigned NvidiaMajor(const HostFs& fs) {
+  std::istringstream lines(fs.Read("/proc/devices").value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string major, name;
+    words >> major >> name;
+    if (name != "nvidia" && name != "nvidia-frontend") continue;
+    if (const auto number = ParseDecimal(major, 4095)) return static_cast<unsigned>(*number);
+  }
+  return kNvidiaMajor;
+}
+
+// "Device Minor: \t 3" in /proc/driver/nvidia/gpus/<bdf>/information names /dev/nvidia3.
+std::optional<dev_t> NvidiaNumber(const HostFs& fs, const pci::Bdf& bdf) {
   const std::string text =
       fs.Read(fmt::format("/proc/driver/nvidia/gpus/{}/information", bdf)).value_or("");
   constexpr std::string_view kKey = "Device Minor:";
@@ -23,16 +52,19 @@ std::optional<std::string> NvidiaMinor(const HostFs& fs, const pci::Bdf& bdf) {
   if (key == std::string::npos) return std::nullopt;
   const size_t start = text.find_first_of("0123456789", key + kKey.size());
   if (start == std::string::npos) return std::nullopt;
-  return text.substr(start, text.find_first_not_of("0123456789", start) - start);
+  const auto minor = ParseDecimal(
+      text.substr(start, text.find_first_not_of("0123456789", start) - start), UINT32_MAX);
+  if (!minor) return std::nullopt;
+  return makedev(NvidiaMajor(fs), static_cast<unsigned>(*minor));
 }
 
-// Nodes that an ordinary driver made, by number: /sys/bus/pci/devices/<bdf>/drm/card0/dev.
-std::vector<std::string> NodesOfDriver(const HostFs& fs, const pci::Device& device) {
-  std::vector<std::string> numbers;
+// Files that tell the numbers of the nodes that an ordinary driver made:
+// /sys/bus/pci/devices/<bdf>/drm/card0/dev.
+std::vector<std::string> FilesOfDriver(const HostFs& fs, const pci::Device& device) {
+  std::vector<std::string> files;
   const auto collect = [&](const std::string& directory) {
     for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
-      auto number = fs.ReadAttribute(fmt::format("{}/{}/dev", directory, name));
-      if (number.ok()) numbers.push_back(*std::move(number));
+      files.push_back(fmt::format("{}/{}/dev", directory, name));
     }
   };
   collect(device.SysfsPath("drm"));
@@ -40,7 +72,7 @@ std::vector<std::string> NodesOfDriver(const HostFs& fs, const pci::Device& devi
   for (const std::string& card : fs.List(sound).value_or(std::vector<std::string>())) {
     collect(fmt::format("{}/{}", sound, card));
   }
-  return numbers;
+  return files;
 }
 
 // "0::/kubepods.slice/kubepods-pod8d1c0b5e_....slice/cri-containerd-...scope", or with plain
@@ -61,34 +93,28 @@ std::string PodOf(const HostFs& fs, std::string_view pid) {
   return "";
 }
 
-// Which device owns which node, by its path and by its number "236:1": a process in a container may
-// have it under another path. Devices of one IOMMU group share its node.
-std::multimap<std::string, pci::Bdf> NodesOf(const HostFs& fs,
-                                             std::span<const pci::Device> devices) {
-  std::multimap<std::string, pci::Bdf> nodes;
-  const auto add = [&](const pci::Device& device, std::string path, const std::string& attribute) {
-    nodes.emplace(std::move(path), device.bdf);
-    if (auto number = fs.ReadAttribute(attribute); number.ok()) nodes.emplace(*number, device.bdf);
-  };
+// Which device owns which node, by its number. Devices of one IOMMU group share its node.
+std::multimap<dev_t, pci::Bdf> NodesOf(const HostFs& fs, std::span<const pci::Device> devices) {
+  std::multimap<dev_t, pci::Bdf> nodes;
   for (const pci::Device& device : devices) {
+    std::vector<std::string> files;
     if (device.iommu_group) {
-      add(device, fmt::format("/dev/vfio/{}", *device.iommu_group),
-          fmt::format("/sys/class/vfio/{}/dev", *device.iommu_group));
+      for (const char* kind : {"", "noiommu-"}) {
+        files.push_back(fmt::format("/sys/class/vfio/{}{}/dev", kind, *device.iommu_group));
+      }
     }
     if (device.vfio_cdev) {
-      add(device, fmt::format("/dev/vfio/devices/vfio{}", *device.vfio_cdev),
-          fmt::format("/sys/class/vfio-dev/vfio{}/dev", *device.vfio_cdev));
+      files.push_back(fmt::format("/sys/class/vfio-dev/vfio{}/dev", *device.vfio_cdev));
     }
     if (device.driver && !device.BoundToVfio()) {
-      for (std::string& number : NodesOfDriver(fs, device)) {
-        nodes.emplace(std::move(number), device.bdf);
-      }
+      const auto more = FilesOfDriver(fs, device);
+      files.insert(files.end(), more.begin(), more.end());
+    }
+    for (const std::string& file : files) {
+      if (const auto number = ReadNumber(fs, file)) nodes.emplace(*number, device.bdf);
     }
     if (device.driver == "nvidia") {
-      if (const auto minor = NvidiaMinor(fs, device.bdf)) {
-        nodes.emplace(fmt::format("/dev/nvidia{}", *minor), device.bdf);
-        nodes.emplace(fmt::format("{}:{}", kNvidiaMajor, *minor), device.bdf);
-      }
+      if (const auto number = NvidiaNumber(fs, device.bdf)) nodes.emplace(*number, device.bdf);
     }
   }
   return nodes;
@@ -96,29 +122,20 @@ std::multimap<std::string, pci::Bdf> NodesOf(const HostFs& fs,
 
 }  // namespace
 
-Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices) {
+Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices, Duration limit) {
   const auto nodes = NodesOf(fs, devices);
-  Holders holders;
-  for (const std::string& name : fs.List("/proc").value_or(std::vector<std::string>())) {
-    const auto pid = ParseDecimal(name, INT32_MAX);
-    if (!pid) continue;
-    const std::string directory = fmt::format("/proc/{}/fd", name);
-    for (const std::string& fd : fs.List(directory).value_or(std::vector<std::string>())) {
-      const std::string path = fmt::format("{}/{}", directory, fd);
-      const auto target = fs.ReadLink(path);
-      if (!target.ok() || !target->starts_with('/')) continue;  // a socket, a pipe
-      auto [first, last] = nodes.equal_range(*target);
-      if (first == last) {
-        std::tie(first, last) = nodes.equal_range(fs.CharacterDevice(path).value_or(""));
-      }
-      for (auto node = first; node != last; ++node) {
-        std::vector<Holder>& list = holders.by_device[node->second];
-        const bool known = !list.empty() && list.back().pid == static_cast<int>(*pid);
-        if (known) continue;
-        list.push_back({static_cast<int>(*pid),
-                        fs.ReadAttribute(fmt::format("/proc/{}/comm", name)).value_or("?"),
-                        PodOf(fs, name)});
-      }
+  std::set<dev_t> numbers;
+  for (const auto& node : nodes) numbers.insert(node.first);
+  const OpenDevices open = FindOpenDevices(fs.Resolve("/proc"), std::move(numbers), limit);
+  Holders holders{.by_device = {}, .complete = open.complete};
+  for (const auto& [pid, number] : open.found) {
+    const auto [first, last] = nodes.equal_range(number);
+    for (auto node = first; node != last; ++node) {
+      std::vector<Holder>& list = holders.by_device[node->second];
+      if (!list.empty() && list.back().pid == pid) continue;
+      const std::string name = fmt::format("{}", pid);
+      list.push_back({pid, fs.ReadAttribute(fmt::format("/proc/{}/comm", name)).value_or("?"),
+                      PodOf(fs, name)});
     }
   }
   return holders;

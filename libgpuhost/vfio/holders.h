@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
 #include "libgpuhost/pci/device.h"
 
@@ -23,16 +24,20 @@ struct Holder {
 struct Holders {
   std::map<pci::Bdf, std::vector<Holder>> by_device;  // devices without a holder are not in it
   // OK: whoever is not in `by_device` has no user. Otherwise why some processes could not be looked
-  // at and what to do: a device that is not in the map may be in use, and must not be moved or
-  // reset.
+  // at and what to do, with the codes of OpenDevices: a device that is not in the map may be in
+  // use, and must not be moved or reset.
   absl::Status complete;
 };
 
-// The processes that have a device open: its VFIO group or character device, /dev/nvidia<minor>
-// when the nvidia driver holds it, and what another driver made of it (/dev/dri, /dev/snd). One
-// walk over /proc/*/fd for all devices; reading other users' processes needs CAP_SYS_PTRACE, and
-// processes of other PID namespaces are only seen from the host's.
-Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices);
+// The processes that have a device open, by the numbers of its nodes: those of its VFIO group and
+// character device, that of /dev/nvidia<minor> when the nvidia driver holds it, and those of what
+// another driver made of it (/dev/dri, /dev/snd). What a file is called does not matter.
+//
+// One walk over /proc for all devices, of at most `limit` of real time. It sees all processes of
+// the machine with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH in the host's PID namespace, and says in
+// `complete` where one of them is missing.
+Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices,
+                    Duration limit = std::chrono::seconds(10));
 
 // "qemu-system-x86 (pid 4711, pod 8d1c...), cat (pid 12)"; empty for none.
 std::string ToString(std::span<const Holder> holders);

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/vfio/observe.h"
 
+#include "libgpuhost/base/parallel.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/scan.h"
 #include "libgpuhost/vfio/alias.h"
 #include "libgpuhost/vfio/modules.h"
 
 namespace gpuhost::vfio {
+namespace {
+
+// Whoever has a device locked for longer than this is waiting for somebody.
+constexpr Duration kLockLimit = std::chrono::seconds(1);
+
+}  // namespace
 
 absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
   Snapshot seen;
   GPUHOST_ASSIGN(seen.devices, pci::ScanNvidia(fs));
   if (seen.devices.empty()) return absl::NotFoundError("no NVIDIA GPU on this machine");
+  InParallel(seen.devices.size(), [&](size_t i) {
+    seen.devices[i].guarded = pci::ReadGuarded(fs, seen.devices[i], kLockLimit);
+  });
   // A kernel without such a file has no variant drivers.
   const auto aliases = ReadAliases(fs).value_or(std::vector<Alias>());
   std::map<std::string, std::string> driver_of;
@@ -25,7 +35,7 @@ absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
     if (!driver_of.contains(module)) driver_of[module] = DriverOf(fs, module);
     seen.vfio_drivers[device.bdf] = {driver_of[module], module};
   }
-  seen.holders = FindHolders(fs, seen.devices).by_device;
+  seen.holders = FindHolders(fs, seen.devices);
   const auto drivers = fs.List("/sys/bus/pci/drivers").value_or(std::vector<std::string>());
   seen.drivers = {drivers.begin(), drivers.end()};
   seen.records = ReadRecords(fs);

@@ -29,13 +29,14 @@ struct Driver {
 struct Snapshot {
   std::vector<pci::Device> devices;  // all NVIDIA functions
   std::map<uint32_t, Group> groups;  // the IOMMU groups that they are in
-  std::map<pci::Bdf, std::vector<Holder>> holders;
+  Holders holders;
   std::map<pci::Bdf, Driver> vfio_drivers;  // which fits each NVIDIA function best
   std::set<std::string> drivers;            // PCI drivers that are there now
   std::map<pci::Bdf, Record> records;
 };
 
-// Reads only. kNotFound when the machine has no PCI bus or no NVIDIA device.
+// Reads only, and waits for nobody for longer than a second. kNotFound when the machine has no PCI
+// bus or no NVIDIA device.
 absl::StatusOr<Snapshot> Observe(const HostFs& fs);
 
 }  // namespace gpuhost::vfio

@@ -35,11 +35,12 @@ std::optional<std::string> ValueOf(std::string_view text, std::string_view key) 
 }  // namespace
 
 Record RecordOf(const pci::Device& device, Record::State state) {
-  return {.state = state,
-          .driver = device.driver.value_or(""),
-          .driver_override = device.driver_override.value_or(""),
-          .power_control = device.power_control.value_or(""),
-          .d3cold_allowed = device.d3cold_allowed.value_or("")};
+  return {
+      .state = state,
+      .driver = device.driver.value_or(""),
+      .driver_override = device.guarded.ok() ? device.guarded->driver_override.value_or("") : "",
+      .power_control = device.power_control.value_or(""),
+      .d3cold_allowed = device.d3cold_allowed.value_or("")};
 }
 
 absl::StatusOr<Record> ReadRecord(const HostFs& fs, const pci::Bdf& bdf) {

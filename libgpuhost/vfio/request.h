@@ -40,6 +40,7 @@ struct Request {
   std::vector<Pattern> allow;     // nothing else; empty: everything
   std::vector<Pattern> deny;
   bool foreign = false;         // unbind also what something else bound to VFIO
+  bool force = false;           // also where it cannot be seen who uses devices
   bool keep_awake = true;       // write power settings
   bool leave_released = false;  // devices that were unbound on request stay so
   // Devices that somebody else is changing now, and who.

@@ -11,7 +11,8 @@ void PlanBind(const Snapshot& seen, const Request& request, const pci::Device& d
               Steps& plan) {
   const Driver& driver = seen.vfio_drivers.at(device.bdf);
   const bool moves = device.driver != driver.name;
-  if (device.driver_override != driver.name) {
+  // What is not known is written, where nothing else stands in the way.
+  if (!device.guarded.ok() || device.guarded->driver_override != driver.name) {
     plan.steps.push_back({Action::kOverride, device.bdf, driver.name});
   }
   if (moves) {
@@ -41,7 +42,9 @@ void PlanUnbind(const Snapshot& seen, const Request& request, const pci::Device&
   const bool to_nvidia = request.goal == Goal::kNvidia && device.kind() == pci::Kind::kGpu;
   const bool keeps = !to_nvidia && !pci::IsVfioDriver(before.driver_override);
   const std::string override = keeps ? before.driver_override : "";
-  if (device.driver_override && device.driver_override != override) {
+  const bool has_other = device.guarded.ok() && device.guarded->driver_override &&
+                         device.guarded->driver_override != override;
+  if (has_other) {
     add(Action::kOverride, override);
   }
   if (device.driver) add(Action::kUnbind, *device.driver);

@@ -130,6 +130,10 @@ void ScriptedApiServer::ForgetAll() {
   impl_->state.pods.Forget();
 }
 
+void ScriptedApiServer::TakeBackup() { impl_->state.store.TakeBackup(); }
+
+void ScriptedApiServer::RestoreBackup() { impl_->state.store.RestoreBackup(); }
+
 std::string ScriptedApiServer::AddPod(const ScriptedPod& pod) {
   const std::lock_guard lock(impl_->state.mutex);
   return impl_->state.pods.Add(pod);

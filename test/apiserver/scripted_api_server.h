@@ -44,6 +44,9 @@ class ScriptedApiServer {
   // Compaction and a restart: versions before that one are too old from now on.
   void Forget(const std::string& resource_version);
   void ForgetAll();  // all versions up to now, and all pages of pods
+  // The nodes as they are now, with their versions; and back to that, as when etcd is restored.
+  void TakeBackup();
+  void RestoreBackup();
 
   std::string AddPod(const ScriptedPod& pod);  // its uid
   void DeletePod(const std::string& name_space, const std::string& name);

@@ -103,6 +103,19 @@ void Store::ForgetAll() {
   changed_.notify_all();
 }
 
+void Store::TakeBackup() {
+  const std::lock_guard lock(mutex_);
+  backup_ = {version_, nodes_, history_};
+}
+
+void Store::RestoreBackup() {
+  const std::lock_guard lock(mutex_);
+  version_ = backup_.version;
+  nodes_ = backup_.nodes;
+  history_ = backup_.history;
+  changed_.notify_all();
+}
+
 void Store::Close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;

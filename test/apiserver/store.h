@@ -39,6 +39,8 @@ class Store {
   // What is older than `version` is not known any more.
   void Forget(uint64_t version);
   void ForgetAll();  // also the present one, by a change of something else
+  void TakeBackup();
+  void RestoreBackup();
   // Wakes all who wait, now and from now on.
   void Close();
 
@@ -69,6 +71,11 @@ class Store {
   uint64_t version_ = 100, forgotten_ = 0;
   std::map<std::string, Json> nodes_;
   std::vector<Event> history_;
+  struct Backup {
+    uint64_t version = 0;
+    std::map<std::string, Json> nodes;
+    std::vector<Event> history;
+  } backup_;
 };
 
 }  // namespace gpuhost::apiserver

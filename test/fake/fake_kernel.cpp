@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/fake/fake_kernel.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "libgpuhost/base/status.h"
@@ -43,7 +45,9 @@ void FakeKernel::Add(const Function& function) {
   attribute("reset_method", "flr bus");
   attribute("power_state", "D0");
   attribute("power/control", "on");
-  root_.Directory("/proc");
+  // kthreadd, by which the first PID namespace is known.
+  root_.File("/proc/2/stat", "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 7\n");
+  root_.Directory("/proc/2/fd");
   root_.Directory("/sys/kernel/iommu_groups");
   if (function.iommu_group >= 0) {
     const std::string group = fmt::format("/sys/kernel/iommu_groups/{}", function.iommu_group);
@@ -63,10 +67,42 @@ void FakeKernel::Add(const Function& function) {
     AddDriver(function.driver);
     root_.Link(path + "/driver", "../../drivers/" + function.driver);
   }
-  if (function.driver == "vfio-pci") {
-    root_.File(fmt::format("/dev/vfio/{}", function.iommu_group), "");
-  }
+  if (function.driver == "vfio-pci") AddNode(fmt::format("{}", function.iommu_group));
   if (function.gpu != nullptr) gpus_[function.bdf] = function.gpu;
+}
+
+void FakeKernel::AddNode(const std::string& group) {
+  root_.File("/dev/vfio/" + group, "");
+  const std::string attribute = "/sys/class/vfio/" + group + "/dev";
+  if (!root_.Exists(attribute)) root_.File(attribute, "511:" + group + "\n");
+}
+
+void FakeKernel::HoldOpen(int pid, const std::string& command, const std::string& attribute) {
+  constexpr std::array<std::pair<const char*, const char*>, 5> kNodes = {{{"/dev/null", "1:3"},
+                                                                          {"/dev/zero", "1:5"},
+                                                                          {"/dev/full", "1:7"},
+                                                                          {"/dev/random", "1:8"},
+                                                                          {"/dev/urandom", "1:9"}}};
+  const auto known = std::ranges::find(held_, attribute);
+  const auto index = static_cast<size_t>(known - held_.begin());
+  if (known == held_.end()) held_.push_back(attribute);
+  const auto& [node, number] = kNodes[index % kNodes.size()];
+  root_.File(attribute, std::string(number) + "\n");
+  Link(pid, command, node);
+}
+
+void FakeKernel::HoldNvidia(int pid, const std::string& command, const std::string& bdf) {
+  root_.File("/proc/devices", "Character devices:\n  1 mem\n  1 nvidia\n");
+  root_.File("/proc/driver/nvidia/gpus/" + bdf + "/information", "Device Minor: \t 3\n");
+  Link(pid, command, "/dev/null");
+}
+
+void FakeKernel::Link(int pid, const std::string& command, const std::string& target) {
+  const std::string directory = fmt::format("/proc/{}", pid);
+  root_.File(directory + "/comm", command + "\n");
+  int descriptor = 3;
+  while (root_.Exists(fmt::format("{}/fd/{}", directory, descriptor))) ++descriptor;
+  root_.Link(fmt::format("{}/fd/{}", directory, descriptor), target);
 }
 
 void FakeKernel::AddDriver(const std::string& name) {
@@ -91,6 +127,14 @@ std::vector<std::string> FakeKernel::writes() const {
 }
 
 absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
+  return Do(Duration::max(), path, text);
+}
+
+absl::Status FakeKernel::WriteWithin(Duration limit, std::string_view path, std::string_view text) {
+  return Do(limit, path, text);
+}
+
+absl::Status FakeKernel::Do(Duration limit, std::string_view path, std::string_view text) {
   const std::string p(path);
   if (fails_ && fails_(p)) return absl::CancelledError("write " + p);
   if (hook_) hook_(p);
@@ -101,19 +145,57 @@ absl::Status FakeKernel::Write(std::string_view path, std::string_view text) {
       if (!p.ends_with(failure->first)) continue;
       const absl::Status status = failure->second;
       failures_.erase(failure);
+      if (absl::IsDeadlineExceeded(status)) left_.push_back(writes_.back());
       return Annotate(status, fmt::format("write '{}' to {}", text, path));
     }
   }
   if (!root_.Exists(path)) return ErrnoStatus(ENOENT, fmt::format("write '{}' to {}", text, path));
-  return Annotate(React(p, WithoutNewline(std::string(text))),
+  return Annotate(React(limit, p, WithoutNewline(std::string(text))),
                   fmt::format("write '{}' to {}", text, path));
 }
 
-absl::Status FakeKernel::WriteWithin(Duration, std::string_view path, std::string_view text) {
-  return Write(path, text);
+bool FakeKernel::IsLeftBehind(std::string_view name) const {
+  return std::ranges::any_of(
+      left_, [&](const std::string& write) { return write.find(name) != std::string::npos; });
 }
 
-absl::Status FakeKernel::React(const std::string& path, const std::string& text) {
+bool FakeKernel::Hangs(std::string_view path) const {
+  if (!path.starts_with(kDevices)) return false;
+  const auto [bdf, attribute] = Split(path, kDevices);
+  const auto locked = locked_.find(bdf);
+  if (locked == locked_.end()) return false;
+  const bool configuration = attribute == "config" || attribute == "vpd";
+  return attribute == "driver_override" || attribute == "sriov_numvfs" ||
+         (configuration && locked->second);
+}
+
+absl::Status FakeKernel::Hang(std::string_view path) const {
+  const std::lock_guard lock(mutex_);
+  hangs_.emplace_back(path);
+  return absl::DeadlineExceededError("this read would not have returned");
+}
+
+std::vector<std::string> FakeKernel::hangs() const {
+  const std::lock_guard lock(mutex_);
+  return hangs_;
+}
+
+absl::StatusOr<std::string> FakeKernel::Read(std::string_view path) const {
+  return Hangs(path) ? Hang(path) : HostFs::Read(path);
+}
+
+absl::StatusOr<std::string> FakeKernel::ReadWithin(Duration, std::string_view path) const {
+  if (Hangs(path)) return absl::DeadlineExceededError("locked");
+  return ReadAttribute(path);
+}
+
+absl::StatusOr<std::string> FakeKernel::ReadAtWithin(Duration, std::string_view path, off_t offset,
+                                                     size_t count) const {
+  if (Hangs(path)) return absl::DeadlineExceededError("locked");
+  return ReadAt(path, offset, count);
+}
+
+absl::Status FakeKernel::React(Duration limit, const std::string& path, const std::string& text) {
   if (path.starts_with(kDrivers)) {
     const auto [driver, attribute] = Split(path, kDrivers);
     return attribute == "bind" ? Bind(driver, text) : Unbind(driver, text);
@@ -122,11 +204,19 @@ absl::Status FakeKernel::React(const std::string& path, const std::string& text)
     return native_.empty() ? absl::OkStatus() : Bind(native_, text);
   }
   if (path.starts_with(kDevices) && path.ends_with("/reset")) {
-    vgpu::VirtualGpu* gpu = GpuOf(path);
-    return gpu == nullptr ? ErrnoStatus(ENOTTY, "no reset") : gpu->FunctionLevelReset();
+    return Reset(limit, path);
   }
   root_.File(path, (path.ends_with("/driver_override") && text.empty() ? "(null)" : text) + "\n");
   return absl::OkStatus();
+}
+
+// Source: pci_reset_function() of the kernel. A device that sleeps and wakes (pm) keeps its state.
+absl::Status FakeKernel::Reset(Duration limit, const std::string& path) {
+  vgpu::VirtualGpu* gpu = GpuOf(path);
+  const std::string methods = WithoutNewline(root_.Content(path + "_method"));
+  if (gpu == nullptr || methods.empty()) return ErrnoStatus(ENOTTY, "no reset");
+  if (methods.starts_with("pm")) return absl::OkStatus();
+  return gpu->FunctionLevelReset(limit, /*others=*/methods != "flr");
 }
 
 absl::Status FakeKernel::Bind(const std::string& driver, const std::string& bdf) {
@@ -139,7 +229,7 @@ absl::Status FakeKernel::Bind(const std::string& driver, const std::string& bdf)
   if (pci::IsVfioDriver(driver)) {
     const auto group = LinkName(path + "/iommu_group");
     if (!group.ok()) return ErrnoStatus(EINVAL, "bind");
-    root_.File("/dev/vfio/" + *group, "");
+    AddNode(*group);
     root_.File(path + "/power/control", "auto\n");
   }
   root_.Link(path + "/driver", "../../drivers/" + driver);
@@ -160,6 +250,7 @@ vgpu::VirtualGpu* FakeKernel::GpuOf(std::string_view path) const {
 
 absl::StatusOr<std::string> FakeKernel::ReadAt(std::string_view path, off_t offset,
                                                size_t count) const {
+  if (Hangs(path)) return Hang(path);
   vgpu::VirtualGpu* gpu = GpuOf(path);
   if (gpu == nullptr) return HostFs::ReadAt(path, offset, count);
   const uint32_t value =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <map>
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,9 +36,14 @@ class Machine : public gpu::RegisterSource {
   // Makes it look as if process `pid` had a GPU's VFIO group open.
   void HoldOpen(size_t index, int pid, const std::string& command);
 
-  // The same with a virtual machine that runs: the kernel lets nobody else map the registers.
+  // The same with a virtual machine that starts: vfio-pci resets the device, and the kernel takes
+  // its registers from everybody else, also from those who have mapped them.
   void RunVirtualMachine(size_t index, int pid);
   void EndVirtualMachine(size_t index, int pid);
+
+  // From now on GPU `index` may be talked to against the rules of its protocol; else that ends the
+  // test program with the rule's name.
+  void AllowBreaches(size_t index) { gpu(index).OnBreach({}); }
 
   absl::StatusOr<std::unique_ptr<gpu::Registers>> Open(const pci::Device& device,
                                                        gpu::Access access) override;
@@ -51,6 +56,7 @@ class Machine : public gpu::RegisterSource {
  private:
   std::vector<std::unique_ptr<vgpu::VirtualGpu>> gpus_;
   std::set<size_t> reserved_;
+  std::vector<std::shared_ptr<std::atomic<bool>>> revoked_;  // of the mappings of each GPU
 };
 
 }  // namespace gpuhost::fake

@@ -19,7 +19,7 @@ class Life {
   explicit Life(int accesses, bool count_reads = true)
       : count_reads_(count_reads), left_(accesses) {}
   bool Ended() { return left_.fetch_sub(1) <= 0; }
-  bool EndedAtRead() { return count_reads_ ? Ended() : left_.load() <= 0; }
+  bool EndedAtRead() { return (count_reads_ || left_.load() <= 0) && Ended(); }
   bool WasEnded() const { return left_.load() < 0; }
 
  private:

@@ -60,7 +60,7 @@ void ForeignCdi(Bench& bench, const std::string& text) {
 }
 
 void NodeOfKubernetes(Bench&, const std::string& text) {
-  kube::ParseNodeList(text).IgnoreError();
+  kube::ParseNodeList(text, "n").IgnoreError();
   kube::ParseWatchLine(text).IgnoreError();
   kube::ParseRefusal(text);
   kube::ParseRuntimeClasses(text).IgnoreError();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "libgpuhost/base/host_fs.h"
 #include "libgpuhost/base/status.h"
 #include "test/kubelet/options.h"
 #include "test/kubelet/stand_in.h"
@@ -48,6 +49,16 @@ bool Allocate(kubelet::StandIn& stand_in, const std::string& resource, size_t co
   return true;
 }
 
+// As a kubelet that knows of no pod, where there is none yet: pods here are gone at once.
+absl::Status WriteCheckpoint(const std::string& directory) {
+  HostFs fs;
+  const std::string path = directory + "/kubelet_internal_checkpoint";
+  if (fs.Exists(path)) return absl::OkStatus();
+  GPUHOST_TRY(fs.MakeDirectories(directory));
+  return fs.WriteFileAtomic(
+      path, R"({"Data":{"PodDeviceEntries":null,"RegisteredDevices":{}},"Checksum":0})", 0600);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,6 +66,8 @@ int main(int argc, char** argv) {
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
   const auto& options = std::get<kubelet::Options>(parsed);
 
+  const absl::Status written = WriteCheckpoint(options.directory);
+  if (!written.ok()) Print(Text(written));
   auto stand_in = kubelet::StandIn::Start(options.directory, Print);
   if (!stand_in.ok()) {
     Print(Text(stand_in.status()));

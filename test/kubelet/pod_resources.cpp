@@ -37,7 +37,7 @@ class PodResources::Lister final : public v1::PodResourcesLister::Service {
                     v1::ListPodResourcesResponse* response) override {
     const std::lock_guard lock(mutex_);
     if (hook) hook();
-    if (!refusal.empty()) return {grpc::StatusCode::PERMISSION_DENIED, refusal};
+    if (!refusal.ok()) return {static_cast<grpc::StatusCode>(refusal.code()), Text(refusal)};
     for (const Assigned& one : assigned) {
       v1::PodResources& pod = *response->add_pod_resources();
       pod.set_name(one.pod);
@@ -52,7 +52,7 @@ class PodResources::Lister final : public v1::PodResourcesLister::Service {
   }
 
   std::vector<Assigned> assigned;
-  std::string refusal;
+  absl::Status refusal;
   std::function<void()> hook;
 
  private:
@@ -73,8 +73,8 @@ void PodResources::Set(std::vector<Assigned> assigned) {
   lister_->Change([&](Lister& lister) { lister.assigned = std::move(assigned); });
 }
 
-void PodResources::Refuse(const std::string& text) {
-  lister_->Change([&](Lister& lister) { lister.refusal = text; });
+void PodResources::Refuse(absl::Status refusal) {
+  lister_->Change([&](Lister& lister) { lister.refusal = std::move(refusal); });
 }
 
 void PodResources::OnList(std::function<void()> hook) {

@@ -28,8 +28,8 @@ class PodResources {
 
   // What is answered from now on.
   void Set(std::vector<Assigned> assigned);
-  // From now on each question is refused with this text.
-  void Refuse(const std::string& text);
+  // From now on each question is refused like this, until OK is given.
+  void Refuse(absl::Status refusal);
   // Called on a thread of the server before each answer.
   void OnList(std::function<void()> hook);
 

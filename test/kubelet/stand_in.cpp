@@ -214,6 +214,7 @@ class StandIn::Registry final : public v1beta1::Registration::Service {
         if (!IsCurrent(resource, follower)) return;
         Resource& entry = resources_[resource];
         entry.devices = FromMessage(list);
+        ++entry.lists;
         print_(fmt::format("{} lists {} devices", resource, entry.devices.size()));
         for (const Device& device : entry.devices) print_(Line(resource, device));
       });

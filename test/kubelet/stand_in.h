@@ -28,6 +28,7 @@ struct Resource {
   bool preferred_allocation = false;
   bool pre_start = false;
   std::vector<Device> devices;  // the newest list
+  int lists = 0;                // how many came, also equal ones
 };
 using Resources = std::map<std::string, Resource>;  // by name: "nvidia.com/pgpu"
 

@@ -41,7 +41,8 @@ void Devices::AddBeside(const vgpu::Board& board, const Options& options) {
 }
 
 vgpu::VirtualGpu& Devices::Add(const vgpu::Board& board, const Options& options) {
-  gpus_.push_back(std::make_unique<vgpu::VirtualGpu>(board, clock_, options.boot_time));
+  gpus_.push_back(
+      std::make_unique<vgpu::VirtualGpu>(board, clock_, options.boot_time, gpus_.size()));
   gpus_.back()->ForbidBarWrites(options.forbid_bar_writes);
   int ends[2] = {-1, -1};
   // Not close-on-exec: QEMU inherits its end. Ours is closed in the child before it becomes QEMU.
@@ -59,6 +60,9 @@ std::vector<std::string> Devices::Violations() const {
   for (size_t i = 0; i < gpus_.size(); ++i) {
     if (const uint64_t writes = gpus_[i]->counters().violations; writes > 0) {
       lines.push_back(fmt::format("device {}: {} forbidden writes to BAR0", i, writes));
+    }
+    for (const std::string& rule : gpus_[i]->Breaches()) {
+      lines.push_back(fmt::format("device {}: {}", i, rule));
     }
   }
   return lines;

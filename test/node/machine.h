@@ -21,7 +21,8 @@ class Devices {
   // closed here.
   const std::vector<std::vector<int>>& sockets() const { return slots_; }
   void CloseSockets() { qemu_ends_.clear(); }
-  // One line for each device whose BAR0 was written while that was forbidden.
+  // One line for each device whose BAR0 was written while that was forbidden, and for each rule of
+  // the protocol that was broken.
   std::vector<std::string> Violations() const;
 
  private:

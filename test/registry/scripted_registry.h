@@ -29,7 +29,7 @@ struct Fault {
   };
   Kind kind;
   int status = 503;
-  int retry_after = 0;  // seconds
+  int64_t retry_after = 0;  // seconds
   uint64_t bytes = 0;
   std::string text;
 };

@@ -34,6 +34,14 @@ constexpr auto kNames = std::to_array<std::pair<std::string_view, Fault>>({
     {"asleep-d3hot", Fault::kAsleepD3hot},
     {"no-flr", Fault::kNoFlr},
     {"stale-queue", Fault::kStaleQueue},
+    {"stale-error", Fault::kStaleError},
+    {"late-answer", Fault::kLateAnswer},
+    {"mode-fault", Fault::kModeFault},
+    {"fault-after-wake", Fault::kFaultAfterWake},
+    {"driver-bound", Fault::kDriverBound},
+    {"replaced", Fault::kReplaced},
+    {"config-lost", Fault::kConfigLost},
+    {"slow-reset", Fault::kSlowReset},
 });
 
 }  // namespace

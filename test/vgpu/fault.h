@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -32,8 +33,18 @@ enum class Fault {
   kSlowBoot,        // needs four times as long to boot
   kAsleepD3hot,     // put into D3hot now; software can wake it
   kNoFlr,           // offers no function-level reset
-  kStaleQueue,      // the queues look now as if somebody had died over a request
+  kStaleQueue,      // somebody has just died: one answer is not fetched, another one will come
+  kStaleError,      // the answer box shows an error until its next answer (chips with a mailbox)
+  kLateAnswer,      // answers come six seconds after their request was taken
+  kModeFault,       // the mode register answers 0xbadf5620, on Hopper protected PCIe if believed
+  kFaultAfterWake,  // answers 0xbadf1001 to everything once it has been in D3hot
+  kDriverBound,     // a driver holds the GPU: error 0x202 for every request
+  kReplaced,        // after a reset another chip answers
+  kConfigLost,      // all ones in configuration space alone
+  kSlowReset,       // the kernel needs 100 seconds for a reset: it tries the bus in the end
 };
+
+using HasFault = std::function<bool(Fault)>;
 
 std::vector<std::string_view> FaultNames();
 // Names as in the enum, "rpc-silent"; kInvalidArgument lists them.

@@ -17,7 +17,18 @@ struct Meaning {
   std::string_view remedy;
 };
 
-Meaning MeaningOf(int code) {
+// A ValidatingAdmissionPolicy answers 422 unless it names another reason (Kubernetes 1.37.2), an
+// admission webhook what it likes.
+bool IsRefusedByPolicy(const Refusal& refusal) {
+  return refusal.message.find("denied request") != std::string::npos ||
+         refusal.message.find("denied the request") != std::string::npos;
+}
+
+Meaning MeaningOf(int code, const Refusal& refusal) {
+  if ((code == 400 || code == 403 || code == 422) && IsRefusedByPolicy(refusal)) {
+    return {absl::StatusCode::kPermissionDenied,
+            "an admission policy of the cluster forbids it; let it make an exception"};
+  }
   switch (code) {
     case 401:
       return {absl::StatusCode::kUnauthenticated,
@@ -52,6 +63,15 @@ bool SameCredential(const Endpoint& a, const Endpoint& b) {
 
 std::string NodePath(const std::string& name) { return "/api/v1/nodes/" + name; }
 
+// An answer about another node is none, whoever has given it.
+absl::StatusOr<Node> NodeCalled(const std::string& name, std::string_view body) {
+  GPUHOST_ASSIGN(Node node, ParseNode(body));
+  if (node.name == name) return node;
+  return Error(absl::StatusCode::kDataLoss,
+               "asked for node {}, answered with node '{}'; who is between us and the server?",
+               name, node.name.substr(0, kLongestName));
+}
+
 std::string OneNode(const std::string& name) {
   return "/api/v1/nodes?fieldSelector=metadata.name%3D" + name;
 }
@@ -64,7 +84,7 @@ class Lines {
     while (true) {
       const size_t end = bytes.find('\n');
       if (rest_.size() + std::min(end, bytes.size()) > kLongestLine) {
-        return absl::ResourceExhaustedError("a line of the watch is longer than 16 MiB");
+        return absl::ResourceExhaustedError("a line of the watch is longer than 4 MiB");
       }
       if (end == std::string_view::npos) break;
       rest_ += bytes.substr(0, end);
@@ -77,7 +97,7 @@ class Lines {
   }
 
  private:
-  static constexpr size_t kLongestLine = 16 << 20;
+  static constexpr size_t kLongestLine = 4 << 20;  // etcd takes objects up to 1.5 MiB
   std::string rest_;
 };
 
@@ -138,7 +158,7 @@ absl::StatusOr<std::string> Client::Send(std::string_view what, const Request& r
   // The server reports some failures of evictions as the object that it was asked to create.
   if (success && refusal.code == 0) return std::move(response.body);
   const int code = success ? refusal.code : response.code;
-  const Meaning meaning = MeaningOf(code);
+  const Meaning meaning = MeaningOf(code, refusal);
   const std::string budgets = refusal.budgets.empty() ? "" : ": " + refusal.budgets;
   absl::Status status = Error(meaning.code, "{}: {} answers {} ({}{}); {}", what, server, code,
                               refusal.message, budgets, meaning.remedy);
@@ -152,13 +172,13 @@ absl::StatusOr<std::string> Client::Send(std::string_view what, const Request& r
 absl::StatusOr<Node> Client::GetNode(const std::string& name) {
   GPUHOST_TRY(CheckNodeName(name));
   GPUHOST_ASSIGN(const std::string body, Send("get node " + name, {.path = NodePath(name)}));
-  return ParseNode(body);
+  return NodeCalled(name, body);
 }
 
 absl::StatusOr<NodeList> Client::ListNode(const std::string& name) {
   GPUHOST_TRY(CheckNodeName(name));
   GPUHOST_ASSIGN(const std::string body, Send("list node " + name, {.path = OneNode(name)}));
-  return ParseNodeList(body);
+  return ParseNodeList(body, name);
 }
 
 absl::Status Client::WatchNode(const std::string& name, const std::string& resource_version,
@@ -175,7 +195,9 @@ absl::Status Client::WatchNode(const std::string& name, const std::string& resou
   Lines lines;
   const BodySink sink = [&](std::string_view bytes) {
     return lines.Add(bytes, [&](std::string_view line) -> absl::Status {
-      GPUHOST_ASSIGN(const NodeEvent event, ParseWatchLine(line));
+      GPUHOST_ASSIGN(NodeEvent event, ParseWatchLine(line));
+      const bool others = event.kind != NodeEvent::Kind::kBookmark && event.node.name != name;
+      if (others) event.kind = NodeEvent::Kind::kBookmark;
       return on_event(event);
     });
   };
@@ -190,7 +212,7 @@ absl::StatusOr<Node> Client::PatchNode(const std::string& name, const NodePatch&
                                              .path = NodePath(name),
                                              .body = merge_patch,
                                              .content_type = "application/merge-patch+json"}));
-  return ParseNode(body);
+  return NodeCalled(name, body);
 }
 
 absl::StatusOr<std::vector<RuntimeClass>> Client::ListRuntimeClasses() {

@@ -17,7 +17,8 @@ namespace gpuhost::kube {
 // credential anew gives another one, for it may have been renewed just then.
 // Errors: those of HttpClient::Send, of the endpoint, and by the server's answer
 //   kUnauthenticated    401: it does not know us
-//   kPermissionDenied   403: it knows us; the text names the right that is missing
+//   kPermissionDenied   403: it knows us; the text names the right that is missing. Or a policy of
+//                       the cluster forbids it, whatever the code
 //   kNotFound           404
 //   kAborted            409: changed by somebody else meanwhile
 //   kOutOfRange         410: the resource version is too old

@@ -124,7 +124,9 @@ size_t CurlClient::Receiver::ReceiveHeader(char* bytes, size_t, size_t count, vo
 
 size_t CurlClient::Receiver::Receive(char* bytes, size_t, size_t count, void* target) {
   auto& receiver = *static_cast<Receiver*>(target);
-  receiver.heard = SystemClock().Now();
+  const bool blank =
+      std::string_view(bytes, count).find_first_not_of(" \t\r\n") == std::string::npos;
+  if (!blank) receiver.heard = SystemClock().Now();  // a proxy may keep a dead connection warm
   long code = 0;
   curl_easy_getinfo(receiver.easy, CURLINFO_RESPONSE_CODE, &code);
   if (receiver.sink && code >= 200 && code < 300) {
@@ -162,6 +164,14 @@ struct CurlClient::Handles {
     if (pem.empty()) return;
     curl_blob blob{const_cast<char*>(pem.data()), pem.size(), CURL_BLOB_COPY};
     Set(option, &blob);
+  }
+
+  // The authorities that are given, and not the system's: a build of libcurl may have a directory
+  // of those set, Debian's has, and would trust it besides (seen with 7.88.1).
+  void TrustAlone(const std::string& pem) {
+    SetPem(CURLOPT_CAINFO_BLOB, pem);
+    Set(CURLOPT_CAINFO, static_cast<char*>(nullptr));
+    Set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
   }
 
   CURL* easy;
@@ -222,7 +232,7 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   handles_->Set(CURLOPT_ERRORBUFFER, reason);
   handles_->Set(CURLOPT_USERAGENT, "gpuhost");
   handles_->SetText(CURLOPT_PROXY, endpoint.proxy);
-  handles_->SetPem(CURLOPT_CAINFO_BLOB, endpoint.ca_pem);
+  if (!endpoint.ca_pem.empty()) handles_->TrustAlone(endpoint.ca_pem);
   handles_->SetPem(CURLOPT_SSLCERT_BLOB, endpoint.certificate_pem);
   handles_->SetPem(CURLOPT_SSLKEY_BLOB, endpoint.key_pem);
   handles_->Set(CURLOPT_HTTPHEADER, headers.get());
@@ -254,7 +264,11 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   receiver.response.code = static_cast<int>(http_code);
   curl_off_t seconds = 0;
   curl_easy_getinfo(handles_->easy, CURLINFO_RETRY_AFTER, &seconds);
-  if (seconds > 0) receiver.response.retry_after = std::chrono::seconds(seconds);
+  // A number of any size may come.
+  constexpr curl_off_t kLongest = 7 * 24 * 3600;
+  if (seconds > 0) {
+    receiver.response.retry_after = std::chrono::seconds(std::min(seconds, kLongest));
+  }
   return std::move(receiver.response);
 }
 

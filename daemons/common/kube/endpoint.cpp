@@ -18,6 +18,17 @@ std::string Environment(const char* name) {
 
 }  // namespace
 
+absl::StatusOr<std::string> ReadFilled(const HostFs& own, const std::string& path) {
+  GPUHOST_ASSIGN(const std::string text, own.Read(path));
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string::npos) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "read {}: it is empty; is it being written, is its volume full?", path);
+  }
+  return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
+}
+
 absl::StatusOr<Access> FindAccess(const std::string& kubeconfig) {
   if (!kubeconfig.empty()) return Access{.kubeconfig = kubeconfig};
   Access access{.service_host = Environment("KUBERNETES_SERVICE_HOST"),
@@ -47,8 +58,8 @@ absl::StatusOr<Endpoint> LoadServiceAccount(const HostFs& own, const std::string
   const bool bare_ipv6 = host.find(':') != std::string::npos && !host.starts_with('[');
   endpoint.server = bare_ipv6 ? fmt::format("https://[{}]:{}", host, *number)
                               : fmt::format("https://{}:{}", host, *number);
-  GPUHOST_ASSIGN(endpoint.ca_pem, own.Read(fmt::format("{}/ca.crt", kServiceAccount)));
-  GPUHOST_ASSIGN(endpoint.token, own.ReadAttribute(fmt::format("{}/token", kServiceAccount)));
+  GPUHOST_ASSIGN(endpoint.ca_pem, ReadFilled(own, fmt::format("{}/ca.crt", kServiceAccount)));
+  GPUHOST_ASSIGN(endpoint.token, ReadFilled(own, fmt::format("{}/token", kServiceAccount)));
   return endpoint;
 }
 

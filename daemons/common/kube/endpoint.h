@@ -41,6 +41,10 @@ struct Access {
   std::string service_port;  // $KUBERNETES_SERVICE_PORT
 };
 
+// A file of credentials without the blanks around it, as client-go reads tokens. kInvalidArgument
+// when there is nothing else in it: no authority would mean the system's, no token nobody.
+absl::StatusOr<std::string> ReadFilled(const HostFs& own, const std::string& path);
+
 // From the environment of this process: `kubeconfig` if not empty, else the pod's service account,
 // else $KUBECONFIG. kInvalidArgument when there is none of them.
 absl::StatusOr<Access> FindAccess(const std::string& kubeconfig);

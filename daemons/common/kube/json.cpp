@@ -48,14 +48,15 @@ absl::StatusOr<std::string> ParseServerVersion(std::string_view body) {
   return version;
 }
 
-absl::StatusOr<NodeList> ParseNodeList(std::string_view body) {
+absl::StatusOr<NodeList> ParseNodeList(std::string_view body, const std::string& name) {
   const Json json = ParseJson(body);
   NodeList list{.resource_version = TextOf(Member(json, "metadata"), "resourceVersion")};
   if (TextOf(json, "kind") != "NodeList" || list.resource_version.empty()) {
     return NoAnswer("a list of nodes", body);
   }
-  const Json& items = Member(json, "items");
-  if (items.is_array() && !items.empty()) list.node = ToNode(items.front());
+  for (const auto& [index, item] : Member(json, "items").items()) {
+    if (Node node = ToNode(item); node.name == name) list.node = std::move(node);
+  }
   return list;
 }
 
@@ -98,6 +99,7 @@ absl::Status CheckOurs(std::string_view key) {
 
 absl::StatusOr<std::string> MergePatch(const NodePatch& patch) {
   Json metadata = Json::object();
+  if (!patch.resource_version.empty()) metadata["resourceVersion"] = patch.resource_version;
   for (const auto& [part, changes] :
        {std::pair("labels", &patch.labels), std::pair("annotations", &patch.annotations)}) {
     for (const auto& [key, value] : *changes) GPUHOST_TRY(CheckOurs(key));

@@ -39,14 +39,17 @@ absl::StatusOr<std::string> ParseServerVersion(std::string_view body);
 struct NodePatch {
   LabelPatch labels;
   LabelPatch annotations;
+  // Nobody must have changed the node since it had this version, else 409 (kAborted) and nothing is
+  // changed; "": whatever has happened.
+  std::string resource_version = {};
 };
 
 // OK for a key that gpuhost may write: "nvidia.com/" and a name as Kubernetes wants it. Else
 // kInvalidArgument.
 absl::Status CheckOurs(std::string_view key);
 
-// A JSON merge patch (RFC 7386) of metadata. Without resourceVersion: ours alone are set, whatever
-// happened to the others meanwhile. kInvalidArgument when a key is not ours.
+// A JSON merge patch (RFC 7386) of metadata: ours alone are set, whatever happened to the others
+// meanwhile, unless the patch says otherwise. kInvalidArgument when a key is not ours.
 absl::StatusOr<std::string> MergePatch(const NodePatch& patch);
 
 // What a list of one node says: the node, unless there is none, and where to watch from.
@@ -54,7 +57,8 @@ struct NodeList {
   std::optional<Node> node;
   std::string resource_version;
 };
-absl::StatusOr<NodeList> ParseNodeList(std::string_view body);
+// The node called `name` among those of the list: whoever is between may not know field selectors.
+absl::StatusOr<NodeList> ParseNodeList(std::string_view body, const std::string& name);
 
 // One line of a watch.
 struct NodeEvent {

@@ -57,7 +57,7 @@ class File {
     }
     const std::string path = Text(node, key);
     if (path.empty()) return std::string();
-    return fs_.Read(path.starts_with('/') ? path : Directory() + path);
+    return ReadFilled(fs_, path.starts_with('/') ? path : Directory() + path);
   }
 
   absl::Status AddCluster(const YAML::Node& cluster, Endpoint& endpoint) const {
@@ -77,6 +77,13 @@ class File {
   }
 
   absl::Status AddUser(const YAML::Node& user, Endpoint& endpoint) const {
+    // Whoever impersonates has fewer rights than it has itself: ignoring that would raise them.
+    for (const char* key : {"as", "as-uid", "as-groups", "as-user-extra"}) {
+      if (!Child(user, key).IsNull()) {
+        return Refuse(
+            "its user has '{}', and impersonation is not supported; give its own identity", key);
+      }
+    }
     for (const char* key : {"auth-provider", "username"}) {
       if (!Child(user, key).IsNull()) {
         return Refuse(
@@ -93,7 +100,7 @@ class File {
     endpoint.token = Text(user, "token");
     if (const std::string file = Text(user, "tokenFile"); !file.empty()) {
       GPUHOST_ASSIGN(endpoint.token,
-                     fs_.ReadAttribute(file.starts_with('/') ? file : Directory() + file));
+                     ReadFilled(fs_, file.starts_with('/') ? file : Directory() + file));
     }
     const YAML::Node exec = Child(user, "exec");
     return exec.IsNull() ? absl::OkStatus() : AddExec(exec, endpoint);

@@ -28,10 +28,11 @@ Duration NodeWatch::WatchLimit() {
 
 void NodeWatch::Follow() {
   while (true) {
-    const absl::Status broken = ListAndWatch();
-    if (absl::IsCancelled(broken)) return;
-    callbacks_.on_error(broken);
-    if (!callbacks_.pause(RetryAfter(broken).value_or(backoff_.Next()))) return;
+    const absl::Status ended = ListAndWatch();
+    if (absl::IsCancelled(ended)) return;
+    if (ended.ok()) continue;
+    callbacks_.on_error(ended);
+    if (!callbacks_.pause(backoff_.Next(RetryAfter(ended)))) return;
   }
 }
 
@@ -39,26 +40,11 @@ absl::Status NodeWatch::ListAndWatch() {
   const auto list = client_.ListNode(node_);
   if (!list.ok()) return list.status();
   callbacks_.on_node(list->node);
-  std::string resource_version = list->resource_version;
-  while (true) {
-    const absl::Status ended = Watch(resource_version);
-    if (ended.ok()) continue;
-    // Only a version that is too old needs another list; from any other it goes on where it was.
-    if (absl::IsOutOfRange(ended) || absl::IsCancelled(ended)) return ended;
-    callbacks_.on_error(ended);
-    if (!callbacks_.pause(RetryAfter(ended).value_or(backoff_.Next()))) {
-      return absl::CancelledError("about to end");
-    }
-  }
-}
-
-absl::Status NodeWatch::Watch(std::string& resource_version) {
   const TimePoint start = clock_.Now();
   bool heard = false;
   const absl::Status ended =
-      client_.WatchNode(node_, resource_version, WatchLimit(), [&](const NodeEvent& event) {
+      client_.WatchNode(node_, list->resource_version, WatchLimit(), [&](const NodeEvent& event) {
         heard = true;
-        resource_version = event.node.resource_version;
         if (event.kind == NodeEvent::Kind::kChanged) callbacks_.on_node(event.node);
         if (event.kind == NodeEvent::Kind::kDeleted) callbacks_.on_node(std::nullopt);
         return absl::OkStatus();

@@ -21,7 +21,8 @@ struct UnaryAnswer {
 
 // Calls `method` ("runtime.v1.RuntimeService/Status") with a protobuf message. kUnavailable when
 // nobody answers within `limit`, or not as gRPC; an answer of more than 1 MiB is cut off, and so
-// kUnavailable, too. Source: gRPC over HTTP2 (PROTOCOL-HTTP2.md).
+// kUnavailable, too. Where the answer is lost on its way the method is called again, so it must be
+// one that changes nothing. Source: gRPC over HTTP2 (PROTOCOL-HTTP2.md).
 absl::StatusOr<UnaryAnswer> CallUnary(const std::string& socket, const std::string& method,
                                       std::string_view message, Duration limit);
 

@@ -12,7 +12,8 @@ namespace gpuhost::service {
 
 // "This daemon lives on this node": a lock on /run/nvidia/gpuhost/<daemon>.lock, held while the
 // object lives, dropped by the kernel when the process ends and not handed to its children. It
-// keeps a second one from starting, and tells the other daemons whom they can talk to.
+// keeps a second one from starting, and tells the other daemons whom they can talk to. The file is
+// root's alone (0600): a lock for reading by anybody else would keep the daemon from starting.
 class Instance {
  public:
   // kFailedPrecondition when another process has it; else the errno of the file.
@@ -23,7 +24,8 @@ class Instance {
   UniqueFd fd_;
 };
 
-// Whether another process holds the lock of `daemon`. Disturbs nobody.
+// Whether another process holds the lock of `daemon`. Disturbs nobody. Takes the right to read the
+// lock, that is root; others are told that nobody lives.
 bool IsAlive(const HostFs& fs, std::string_view daemon);
 
 }  // namespace gpuhost::service

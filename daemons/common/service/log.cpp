@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/common/service/log.h"
 
+#include <signal.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -65,6 +66,7 @@ std::string Quoted(const std::string& value) {
 Field::Field(std::string_view name, const absl::Status& status) : key(name), value(Text(status)) {}
 
 void StartLog(std::string_view program, Level lowest) {
+  ::signal(SIGPIPE, SIG_IGN);  // nobody reads stderr any more: no reason to end
   auto logger = std::make_shared<spdlog::logger>(std::string(program),
                                                  std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_level(ToSpdlog(lowest));

@@ -14,8 +14,9 @@ namespace gpuhost::service {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
 
-// Lines below `lowest` are dropped. Under systemd (JOURNAL_STREAM) lines carry the journal's
-// priority prefix and no time; elsewhere the time in UTC.
+// Call it first. Lines below `lowest` are dropped, and all of them once nobody reads stderr any
+// more. Under systemd (JOURNAL_STREAM) lines carry the journal's priority prefix and no time;
+// elsewhere the time in UTC.
 void StartLog(std::string_view program, Level lowest);
 
 struct Field {

@@ -8,11 +8,22 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "libgpuhost/base/quote.h"
 #include "libgpuhost/base/unique_fd.h"
 
 namespace gpuhost::service {
 
-void Notify(std::string_view state) {
+std::string Render(const Notice& notice) {
+  std::string text;
+  if (notice.ready) text += "READY=1\n";
+  if (notice.stopping) text += "STOPPING=1\n";
+  if (notice.watchdog) text += "WATCHDOG=1\n";
+  if (!notice.status.empty()) text += "STATUS=" + OneLine(notice.status, Notice::kLongestStatus);
+  return text;
+}
+
+void Notify(const Notice& notice) {
+  const std::string state = Render(notice);
   const char* path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address{};
   if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) return;

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemons/kata-manager/artifacts/reference.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::artifacts {
@@ -44,38 +45,77 @@ absl::StatusOr<Login> LoginIn(const std::string& source, const std::string& key,
   }
   if (login.password.empty() && login.identity_token.empty()) {
     return Error(absl::StatusCode::kInvalidArgument,
-                 "{}: {} has neither password nor identitytoken; credential helpers are not asked",
-                 source, key);
+                 "{}: {} has neither password nor identitytoken", source, key);
   }
   return login;
+}
+
+// Whether a host is one of a pattern, in which * stands for some of the characters between two
+// dots.
+bool Matches(std::string_view pattern, std::string_view host) {
+  if (pattern.empty() || host.empty()) return pattern.empty() && host.empty();
+  if (pattern[0] != '*') {
+    return pattern[0] == host[0] && Matches(pattern.substr(1), host.substr(1));
+  }
+  for (size_t taken = 0; taken <= host.size(); ++taken) {
+    if (Matches(pattern.substr(1), host.substr(taken))) return true;
+    if (taken < host.size() && (host[taken] == '.' || host[taken] == ':')) return false;
+  }
+  return pattern.size() == 1 && host.empty();
 }
 
 }  // namespace
 
 absl::Status Credentials::Add(const std::string& source, const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  const auto auths = json.is_object() ? json.find("auths") : json.end();
-  if (!json.is_object() || auths == json.end() || !auths->is_object()) {
-    return Error(absl::StatusCode::kInvalidArgument, "{}: no JSON with 'auths' in it", source);
+  if (!json.is_object()) {
+    return Error(absl::StatusCode::kInvalidArgument, "{}: it is no JSON object", source);
   }
-  for (const auto& [key, entry] : auths->items()) {
+  const auto part = [&](const char* key) { return json.value(key, nlohmann::json::object()); };
+  const auto auths = part("auths"), helpers = part("credHelpers");
+  if (!auths.is_object()) {
+    return Error(absl::StatusCode::kInvalidArgument, "{}: its 'auths' are no object", source);
+  }
+  for (const auto& [key, entry] : auths.items()) {
     if (!entry.is_object()) continue;
-    GPUHOST_ASSIGN(Login login, LoginIn(source, key, entry));
     auto [host, path] = HostAndPath(key);
-    entries_.push_back({std::move(host), std::move(path), std::move(login)});
+    entries_.push_back({CanonicalHost(host), std::move(path), LoginIn(source, key, entry)});
+  }
+  if (helpers.is_object()) {
+    for (const auto& [key, program] : helpers.items()) {
+      if (!program.is_string()) continue;
+      helpers_.push_back({source, CanonicalHost(HostAndPath(key).first), program});
+    }
+  }
+  if (const std::string all = TextAt(json, "credsStore"); !all.empty()) {
+    helpers_.push_back({source, "", all});
   }
   return absl::OkStatus();
 }
 
-std::optional<Login> Credentials::Find(const std::string& host,
-                                       const std::string& repository) const {
+absl::StatusOr<std::optional<Login>> Credentials::Find(const std::string& host,
+                                                       const std::string& repository) const {
   const Entry* best = nullptr;
   for (const Entry& entry : entries_) {
-    const bool fits = entry.host == host && (entry.path.empty() || repository == entry.path ||
-                                             repository.starts_with(entry.path + "/"));
-    if (fits && (best == nullptr || entry.path.size() > best->path.size())) best = &entry;
+    const bool fits =
+        Matches(entry.host, host) && (entry.path.empty() || repository == entry.path ||
+                                      repository.starts_with(entry.path + "/"));
+    if (!fits) continue;
+    const bool better =
+        best == nullptr || entry.login.ok() > best->login.ok() ||
+        (entry.login.ok() == best->login.ok() && entry.path.size() > best->path.size());
+    if (better) best = &entry;
   }
-  return best == nullptr ? std::nullopt : std::optional(best->login);
+  if (best != nullptr && best->login.ok()) return std::optional(*best->login);
+  for (const Helper& helper : helpers_) {
+    if (!helper.host.empty() && helper.host != host) continue;
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}: the login for {} is with docker-credential-{}, which is not asked; put it "
+                 "into the file, or take another one",
+                 helper.source, host, helper.program);
+  }
+  if (best != nullptr) return best->login.status();
+  return std::nullopt;
 }
 
 }  // namespace gpuhost::kata_manager::artifacts

@@ -14,6 +14,8 @@ namespace {
 constexpr int kTries = 5;
 constexpr int kMostRedirects = 5;
 constexpr size_t kLargestManifest = 4 << 20;
+constexpr uint64_t kLookAtSpace = 32 << 20;  // bytes between two looks
+constexpr uint64_t kWorthWhile = 1 << 16;    // bytes after which a try counts as none that failed
 constexpr Duration kFirstPause = std::chrono::milliseconds(200);
 constexpr Duration kLongestPause = std::chrono::seconds(30);
 constexpr Duration kLongestAsked = std::chrono::minutes(5);
@@ -25,13 +27,15 @@ bool IsRedirect(int code) {
 }
 bool IsBusy(int code) { return code == 408 || code == 429 || code >= 500; }
 
+constexpr const char* kDockerTokens = "https://auth.docker.io";
+
 std::string HeaderOf(const kube::Response& response, const std::string& name) {
   const auto found = response.headers.find(name);
   return found == response.headers.end() ? "" : found->second;
 }
 
-absl::Status StatusOf(int code, const std::string& what) {
-  switch (code) {
+absl::Status StatusOf(const kube::Response& response, const std::string& what) {
+  switch (const int code = response.code) {
     case 401:
       return Error(absl::StatusCode::kUnauthenticated,
                    "{}: the registry does not accept the login, or wants one; see pullSecret",
@@ -42,7 +46,10 @@ absl::Status StatusOf(int code, const std::string& what) {
       return Error(absl::StatusCode::kNotFound, "{}: there is no such thing", what);
     default:
       return Error(IsBusy(code) ? absl::StatusCode::kUnavailable : absl::StatusCode::kInternal,
-                   "{}: the server answers {}", what, code);
+                   "{}: the server answers {}{}", what, code,
+                   response.retry_after ? fmt::format(" and wants to be left alone for {:.0f} s",
+                                                      Seconds(*response.retry_after))
+                                        : "");
   }
 }
 
@@ -65,71 +72,87 @@ std::optional<uint64_t> FirstByte(const std::string& range) {
 
 }  // namespace
 
-bool Registry::IsPlain(const std::string& server) const {
-  const std::string host = server.substr(server.find("://") + 3);
-  return std::ranges::find(settings_.plain_http, host) != settings_.plain_http.end();
+bool Registry::IsPlain(const std::string& authority) const {
+  return std::ranges::any_of(settings_.plain_http, [&](const std::string& listed) {
+    return NormalAuthority("http", listed) == NormalAuthority("http", authority);
+  });
 }
 
-absl::StatusOr<Registry::Url> Registry::Resolve(const Url& base,
-                                                const std::string& location) const {
-  if (location.starts_with('/') && !location.starts_with("//")) return Url{base.server, location};
-  const size_t scheme = location.find("://");
-  const size_t path = location.find('/', scheme == std::string::npos ? 0 : scheme + 3);
-  if (scheme == std::string::npos || path == std::string::npos) {
-    return Error(absl::StatusCode::kDataLoss, "{}: it leads to '{}', which is no address",
-                 base.server, location.substr(0, 80));
-  }
-  const Url url{location.substr(0, path), location.substr(path)};
-  const bool secure = url.server.starts_with("https://");
-  if (!secure && !(url.server.starts_with("http://") && IsPlain(url.server))) {
-    return Error(
-        absl::StatusCode::kFailedPrecondition,
-        "{} leads to {} without TLS; list that host under registry.plainHttp if it must be",
-        base.server, url.server);
-  }
-  return url;
+Url Registry::Home() const {
+  const std::string host = reference_.Server();
+  const std::string scheme = IsPlain(host) ? "http" : "https";
+  return {fmt::format("{}://{}", scheme, NormalAuthority(scheme, host)), "/"};
 }
 
-// One answer that is no redirection. The login goes to the registry itself and nowhere else.
-absl::StatusOr<kube::Response> Registry::SendOnce(const Url& first, kube::Request request,
-                                                  const kube::BodySink& sink) {
+absl::StatusOr<Url> Registry::Resolve(const Url& base, const std::string& location) const {
+  GPUHOST_ASSIGN(Url url, ResolveUrl(base, location));
+  if (url.IsSecure() || IsPlain(url.Authority())) return url;
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} leads to {} without TLS; list that host under registry.plainHttp if it must be",
+               base.server, url.server);
+}
+
+// One request. Its error does not repeat what may be a secret.
+absl::StatusOr<kube::Response> Registry::Ask(const Url& url, kube::Request request,
+                                             const kube::BodySink& sink) {
+  request.path = url.path;
+  request.plain_http = !url.IsSecure();
+  auto response =
+      deps_.http.Stream({.server = url.server, .ca_pem = settings_.ca_pem}, request, sink);
+  const size_t query = url.path.find('?');
+  if (response.ok() || query == std::string::npos) return response;
+  std::string text = Text(response.status());
+  const std::string secret = url.path.substr(query);
+  for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret)) {
+    text.erase(at, secret.size());
+  }
+  return absl::Status(response.status().code(), text);
+}
+
+// One answer that is no redirection. The login goes to the registry itself, and not any more once
+// it has led elsewhere.
+absl::StatusOr<Registry::Answer> Registry::SendOnce(const Url& first, kube::Request request,
+                                                    const kube::BodySink& sink) {
   Url url = first;
+  Answer answer;
   const std::vector<std::string> headers = request.headers;
   for (int i = 0; i <= kMostRedirects; ++i) {
-    request.path = url.path;
+    answer.by_registry = answer.by_registry && url.server == first.server;
     request.headers = headers;
-    request.plain_http = IsPlain(url.server);
-    if (url.server == first.server && !authorization_.empty()) {
+    if (answer.by_registry && !authorization_.empty()) {
       request.headers.push_back("Authorization: " + authorization_);
     }
-    GPUHOST_ASSIGN(
-        kube::Response response,
-        deps_.http.Stream({.server = url.server, .ca_pem = settings_.ca_pem}, request, sink));
-    if (!IsRedirect(response.code)) return response;
-    GPUHOST_ASSIGN(url, Resolve(url, HeaderOf(response, "location")));
+    GPUHOST_ASSIGN(answer.response, Ask(url, request, sink));
+    if (!IsRedirect(answer.response.code)) return answer;
+    GPUHOST_ASSIGN(url, Resolve(url, HeaderOf(answer.response, "location")));
   }
-  return Error(absl::StatusCode::kDataLoss, "{}{}: it leads from one place to the next",
-               first.server, first.path);
+  return Error(absl::StatusCode::kDataLoss, "{}: it leads from one place to the next",
+               first.Shown());
 }
 
 absl::StatusOr<kube::Response> Registry::Send(const std::string& path, const kube::Request& request,
                                               const kube::BodySink& sink) {
-  const std::string host = "://" + reference_.host;
-  const Url url{(IsPlain(host) ? "http" : "https") + host,
-                fmt::format("/v2/{}/{}", reference_.repository, path)};
-  GPUHOST_ASSIGN(kube::Response response, SendOnce(url, request, sink));
-  if (response.code == 401) {
-    GPUHOST_TRY(LogIn(response));
-    GPUHOST_ASSIGN(response, SendOnce(url, request, sink));
+  Url url = Home();
+  url.path = fmt::format("/v2/{}/{}", reference_.repository, path);
+  GPUHOST_ASSIGN(Answer answer, SendOnce(url, request, sink));
+  if (answer.response.code == 401 && answer.by_registry) {
+    GPUHOST_TRY(LogIn(answer.response));
+    GPUHOST_ASSIGN(answer, SendOnce(url, request, sink));
   }
+  kube::Response& response = answer.response;
   asked_pause_ = response.retry_after;
-  if (response.code >= 200 && response.code < 300) return response;
-  if (response.code == 416) return response;
-  return StatusOf(response.code, url.server + url.path);
+  const bool is_success = response.code >= 200 && response.code < 300;
+  if (is_success || response.code == 416) return std::move(response);
+  const bool is_refused = response.code == 401 || response.code == 403;
+  if (is_refused && answer.by_registry && !login_trouble_.ok()) return login_trouble_;
+  return StatusOf(response,
+                  answer.by_registry ? url.Shown() : "where " + url.Shown() + " has led to");
 }
 
 absl::Status Registry::LogIn(const kube::Response& refusal) {
-  GPUHOST_ASSIGN(const auto login, find_login_());
+  GPUHOST_ASSIGN(FoundLogin found, find_login_());
+  login_trouble_ = found.trouble;
+  const std::optional<Login>& login = found.login;
   const auto challenges = ParseChallenges(HeaderOf(refusal, "www-authenticate"));
   const auto bearer = std::ranges::find(challenges, "bearer", &Challenge::scheme);
   const auto basic = std::ranges::find(challenges, "basic", &Challenge::scheme);
@@ -147,15 +170,39 @@ absl::Status Registry::LogIn(const kube::Response& refusal) {
     authorization_ = BasicAuthorization(login->user, login->password);
     return absl::OkStatus();
   }
-  return StatusOf(401, reference_.host);
+  if (!login_trouble_.ok()) return login_trouble_;
+  if (login) return StatusOf(refusal, reference_.host);
+  return Error(absl::StatusCode::kUnauthenticated,
+               "{} wants a login, and there is none for {}/{}; see pullSecret", reference_.host,
+               reference_.host, reference_.repository);
+}
+
+// Whoever can answer in the registry's stead names the server of tokens.
+absl::Status Registry::MayHaveLogin(const Url& token_server) const {
+  const Url home = Home();
+  if (token_server.server == home.server) return absl::OkStatus();
+  const bool is_listed = std::ranges::any_of(settings_.token_hosts, [&](const std::string& listed) {
+    return NormalAuthority("https", listed) == token_server.Authority();
+  });
+  const bool is_dockers = reference_.IsDockerHub() && token_server.server == kDockerTokens;
+  if (home.IsSecure() && token_server.IsSecure() && (is_listed || is_dockers)) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} wants its login to be sent to {}, which {}", home.server, token_server.server,
+               home.IsSecure() && token_server.IsSecure()
+                   ? "is not among registry.tokenHosts; list it there if that is right"
+                   : "is another server, and one of both is without TLS; anybody on the way could "
+                     "have named it");
 }
 
 absl::StatusOr<std::string> Registry::FetchToken(const std::optional<Login>& login,
                                                  const std::string& realm,
                                                  const std::string& service,
                                                  const std::string& scope) {
-  GPUHOST_ASSIGN(const Url url, Resolve({"https://" + reference_.host, "/"}, realm));
-  kube::Request request{.path = url.path, .plain_http = IsPlain(url.server)};
+  GPUHOST_ASSIGN(Url url, Resolve(Home(), realm));
+  if (login) GPUHOST_TRY(MayHaveLogin(url));
+  kube::Request request;
   const std::string query =
       fmt::format("service={}&scope={}", UrlEncoded(service), UrlEncoded(scope));
   if (login && !login->identity_token.empty()) {
@@ -164,16 +211,17 @@ absl::StatusOr<std::string> Registry::FetchToken(const std::optional<Login>& log
     request.body = fmt::format("grant_type=refresh_token&client_id=gpuhost&{}&refresh_token={}",
                                query, UrlEncoded(login->identity_token));
   } else {
-    request.path += (url.path.find('?') == std::string::npos ? "?" : "&") + query;
+    url.path += (url.path.find('?') == std::string::npos ? "?" : "&") + query;
     if (login) {
       request.headers.push_back("Authorization: " +
                                 BasicAuthorization(login->user, login->password));
     }
   }
-  GPUHOST_ASSIGN(const kube::Response response,
-                 deps_.http.Send({.server = url.server, .ca_pem = settings_.ca_pem}, request));
+  GPUHOST_ASSIGN(const kube::Response response, Ask(url, request, {}));
   asked_pause_ = response.retry_after;
-  if (response.code != 200) return StatusOf(response.code, "a token from " + url.server);
+  const bool is_refused = response.code == 401 || response.code == 403;
+  if (is_refused && !login_trouble_.ok()) return login_trouble_;
+  if (response.code != 200) return StatusOf(response, "a token from " + url.server);
   const auto json = nlohmann::json::parse(response.body, nullptr, false);
   for (const char* key : {"token", "access_token"}) {
     if (json.is_object() && json.contains(key) && json[key].is_string()) {
@@ -183,12 +231,14 @@ absl::StatusOr<std::string> Registry::FetchToken(const std::optional<Login>& log
   return Error(absl::StatusCode::kDataLoss, "{} answers without a token", url.server);
 }
 
-absl::Status Registry::Pause(int attempt, const std::optional<Duration>& asked) {
+absl::Status Registry::Pause(int attempt, const absl::Status& why) {
   const Duration own = std::min(kFirstPause * (1 << (2 * attempt)), kLongestPause);
-  const Duration end = asked ? std::clamp(*asked, own, kLongestAsked) : own;
+  const Duration end = asked_pause_ ? std::clamp(*asked_pause_, own, kLongestAsked) : own;
   constexpr Duration kStep = std::chrono::milliseconds(100);
+  GPUHOST_TRY(CheckStopping(deps_.stopping));
+  deps_.waiting(end, why);
   for (Duration waited{}; waited < end; waited += kStep) {
-    if (deps_.stopping()) return absl::CancelledError("about to end");
+    GPUHOST_TRY(CheckStopping(deps_.stopping));
     deps_.clock.SleepFor(std::min(kStep, end - waited));
   }
   return absl::OkStatus();
@@ -200,7 +250,7 @@ absl::StatusOr<Registry::Document> Registry::FetchManifest(const std::string& ve
     asked_pause_.reset();
     response = Send("manifests/" + version, {.accept = kManifestTypes}, {});
     if (response.ok() || !IsWorthAnotherTry(response.status())) break;
-    if (attempt + 1 < kTries) GPUHOST_TRY(Pause(attempt, asked_pause_));
+    if (attempt + 1 < kTries) GPUHOST_TRY(Pause(attempt, response.status()));
   }
   if (!response.ok()) return response.status();
   if (response->body.size() > kLargestManifest) {
@@ -215,7 +265,8 @@ absl::StatusOr<Registry::Document> Registry::FetchManifest(const std::string& ve
   return document;
 }
 
-absl::Status Registry::FetchBlobOnce(const std::string& digest, uint64_t size, Partial& partial) {
+absl::Status Registry::FetchBlobOnce(const std::string& digest, uint64_t size, const Store& store,
+                                     Partial& partial) {
   kube::Request request{.limit = kBlobLimit, .idle = kBlobIdle, .accept = "*/*"};
   const uint64_t had = partial.size();
   if (had > 0) request.headers.push_back(fmt::format("Range: bytes={}-", had));
@@ -228,7 +279,10 @@ absl::Status Registry::FetchBlobOnce(const std::string& digest, uint64_t size, P
     return partial.Restart();
   };
   const auto sink = [&](std::string_view bytes) -> absl::Status {
+    const uint64_t before = partial.size() / kLookAtSpace;
     GPUHOST_TRY(partial.Append(bytes));
+    // Others write to the disk, too.
+    if (partial.size() / kLookAtSpace != before) GPUHOST_TRY(store.CheckSpace(0));
     deps_.progress(partial.size(), size);
     return absl::OkStatus();
   };
@@ -243,9 +297,15 @@ absl::Status Registry::FetchBlob(const std::string& digest, uint64_t size, Store
   for (int attempt = 0; attempt < kTries; ++attempt) {
     asked_pause_.reset();
     GPUHOST_ASSIGN(Partial partial, store.Begin(digest, size));
+    GPUHOST_ASSIGN(const bool has_come, store.Has(digest));
+    if (has_come) {  // by another one, for whom Begin has waited
+      store.Discard(digest);
+      return absl::OkStatus();
+    }
     const uint64_t had = partial.size();
     resumed = resumed || had > 0;
-    status = had == size && size > 0 ? absl::OkStatus() : FetchBlobOnce(digest, size, partial);
+    status =
+        had == size && size > 0 ? absl::OkStatus() : FetchBlobOnce(digest, size, store, partial);
     const bool cut = status.ok() && partial.size() < size;
     if (cut) {
       status = Error(absl::StatusCode::kUnavailable, "{}: only {} of {} bytes came", digest,
@@ -260,8 +320,8 @@ absl::Status Registry::FetchBlob(const std::string& digest, uint64_t size, Store
     }
     if (absl::IsDataLoss(status) || absl::IsResourceExhausted(status)) store.Discard(digest);
     if (!IsWorthAnotherTry(status)) return status;
-    if (partial.size() > had) attempt = -1;  // it moves
-    if (attempt + 1 < kTries) GPUHOST_TRY(Pause(std::max(attempt, 0), asked_pause_));
+    if (partial.size() >= had + kWorthWhile) attempt = -1;  // it moves
+    if (attempt + 1 < kTries) GPUHOST_TRY(Pause(std::max(attempt, 0), status));
   }
   return status;
 }

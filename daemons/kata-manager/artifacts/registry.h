@@ -13,24 +13,33 @@
 #include "daemons/kata-manager/artifacts/credentials.h"
 #include "daemons/kata-manager/artifacts/reference.h"
 #include "daemons/kata-manager/artifacts/store.h"
+#include "daemons/kata-manager/artifacts/url.h"
 
 namespace gpuhost::kata_manager::artifacts {
 
 struct RegistryDeps {
   kube::HttpClient& http;
   Clock& clock;
-  // Whether this process is to end; asked before each wait.
-  std::function<bool()> stopping = [] { return false; };
+  Stopping stopping = {};  // asked before each wait
+  // Told of a wait before the next try, and why there is one.
+  std::function<void(Duration pause, const absl::Status& why)> waiting = [](Duration,
+                                                                            const absl::Status&) {};
   // Called while a blob comes in.
   std::function<void(uint64_t arrived, uint64_t size)> progress = [](uint64_t, uint64_t) {};
 };
 
 // The login for this repository, asked for when the registry wants one.
-using FindLogin = std::function<absl::StatusOr<std::optional<Login>>()>;
+struct FoundLogin {
+  std::optional<Login> login;
+  absl::Status trouble;  // why there is none, said when it does not go without
+};
+using FindLogin = std::function<absl::StatusOr<FoundLogin>()>;
 
 struct RegistrySettings {
   std::string ca_pem;                   // who may vouch for servers; empty: the system's
   std::vector<std::string> plain_http;  // hosts without TLS
+  // Who may be given a login besides the registry itself; never for a registry without TLS.
+  std::vector<std::string> token_hosts;
 };
 
 // Errors of both requests:
@@ -38,6 +47,8 @@ struct RegistrySettings {
 //   kPermissionDenied  this login may not have it
 //   kNotFound          there is no such artefact
 //   kDataLoss          what came is not what was asked for
+//   kFailedPrecondition  the login is with a credential helper, or the registry wants it to be sent
+//                        to a server that is not trusted with it; an address without TLS
 //   kUnavailable       five tries failed, the server's own pauses kept; what came is kept
 //   kResourceExhausted the disk is full; what came is removed
 //   kCancelled         this process is to end
@@ -58,21 +69,27 @@ class Registry {
   absl::Status FetchBlob(const std::string& digest, uint64_t size, Store& store);
 
  private:
-  struct Url {
-    std::string server, path;  // "https://host:5000", "/v2/..."
+  struct Answer {
+    kube::Response response;
+    bool by_registry = true;  // false: it had led elsewhere
   };
+  Url Home() const;
   absl::StatusOr<Url> Resolve(const Url& base, const std::string& location) const;
-  bool IsPlain(const std::string& server) const;
-  absl::StatusOr<kube::Response> SendOnce(const Url& url, kube::Request request,
-                                          const kube::BodySink& sink);
+  bool IsPlain(const std::string& authority) const;
+  absl::Status MayHaveLogin(const Url& token_server) const;
+  absl::StatusOr<kube::Response> Ask(const Url& url, kube::Request request,
+                                     const kube::BodySink& sink);
+  absl::StatusOr<Answer> SendOnce(const Url& url, kube::Request request,
+                                  const kube::BodySink& sink);
   absl::StatusOr<kube::Response> Send(const std::string& path, const kube::Request& request,
                                       const kube::BodySink& sink);
   absl::Status LogIn(const kube::Response& refusal);
   absl::StatusOr<std::string> FetchToken(const std::optional<Login>& login,
                                          const std::string& realm, const std::string& service,
                                          const std::string& scope);
-  absl::Status FetchBlobOnce(const std::string& digest, uint64_t size, Partial& partial);
-  absl::Status Pause(int attempt, const std::optional<Duration>& asked);
+  absl::Status FetchBlobOnce(const std::string& digest, uint64_t size, const Store& store,
+                             Partial& partial);
+  absl::Status Pause(int attempt, const absl::Status& why);
 
   RegistryDeps deps_;
   const Reference reference_;
@@ -80,6 +97,7 @@ class Registry {
   const RegistrySettings settings_;
   std::string authorization_;  // "Bearer ..." or "Basic ..."; for the registry itself alone
   std::optional<Duration> asked_pause_;
+  absl::Status login_trouble_;
 };
 
 }  // namespace gpuhost::kata_manager::artifacts

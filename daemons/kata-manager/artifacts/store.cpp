@@ -2,18 +2,20 @@
 #include "daemons/kata-manager/artifacts/store.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <cerrno>
-#include <vector>
 
+#include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::artifacts {
 namespace {
 
 constexpr uint64_t kReserve = 10;  // a tenth of the disk
+constexpr Duration kLockStep = std::chrono::milliseconds(100);
 
 std::string HexOf(const std::string& digest) { return digest.substr(digest.find(':') + 1); }
 
@@ -37,7 +39,6 @@ absl::Status Partial::Append(std::string_view bytes) {
     const ssize_t done = ::write(fd_.get(), bytes.data(), bytes.size());
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return ErrnoStatus(errno, "write " + path_);
-    digest_->Update(bytes.substr(0, static_cast<size_t>(done)));
     size_ += static_cast<uint64_t>(done);
     bytes.remove_prefix(static_cast<size_t>(done));
   }
@@ -49,7 +50,6 @@ absl::Status Partial::Restart() {
     return ErrnoStatus(errno, "begin anew with " + path_);
   }
   size_ = 0;
-  digest_ = std::make_unique<Sha256>();
   return absl::OkStatus();
 }
 
@@ -61,16 +61,27 @@ std::string Store::PartialOf(const std::string& digest) const {
   return fmt::format("{}/partial/{}", directory_, HexOf(digest));
 }
 
-bool Store::Has(const std::string& digest) {
+absl::StatusOr<bool> Store::Has(const std::string& digest) {
   const std::string path = PathOf(digest);
   if (!fs_.Exists(path)) return false;
-  if (checked_.contains(digest)) return true;
-  if (Sha256OfFile(fs_, path).value_or("") == HexOf(digest)) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (checked_.contains(digest)) return true;
+  }
+  const auto found = Sha256OfFile(fs_, path, stopping_);
+  if (absl::IsCancelled(found.status())) return found.status();
+  if (found.ok() && *found == HexOf(digest)) {
+    const std::lock_guard lock(mutex_);
     checked_.insert(digest);
     return true;
   }
   fs_.Remove(path).IgnoreError();  // then it is found bad again
   return false;
+}
+
+void Store::Distrust() {
+  const std::lock_guard lock(mutex_);
+  checked_.clear();
 }
 
 uint64_t Store::Arrived(const std::string& digest) const {
@@ -79,30 +90,45 @@ uint64_t Store::Arrived(const std::string& digest) const {
   return there ? static_cast<uint64_t>(found.st_size) : 0;
 }
 
+// Open and ours alone, and still what the name leads to.
+absl::StatusOr<UniqueFd> Store::OpenPartial(const std::string& path) const {
+  SystemClock clock;
+  while (true) {
+    UniqueFd fd(::open(fs_.Resolve(path).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!fd) return ErrnoStatus(errno, "open " + path);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+      struct stat open {
+      }, by_name{};
+      const bool same = ::fstat(fd.get(), &open) == 0 &&
+                        ::stat(fs_.Resolve(path).c_str(), &by_name) == 0 &&
+                        open.st_ino == by_name.st_ino;
+      if (same) return fd;
+    } else if (errno == EWOULDBLOCK || errno == EINTR) {
+      GPUHOST_TRY(CheckStopping(stopping_));
+      clock.SleepFor(kLockStep);
+    } else {
+      return ErrnoStatus(errno, "lock " + path);
+    }
+  }
+}
+
 absl::StatusOr<Partial> Store::Begin(const std::string& digest, uint64_t size) {
   Partial partial;
   partial.path_ = PartialOf(digest);
   partial.wanted_size_ = size;
   GPUHOST_TRY(fs_.MakeDirectories(directory_ + "/partial"));
-  partial.fd_ = UniqueFd(
-      ::open(fs_.Resolve(partial.path_).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!partial.fd_) return ErrnoStatus(errno, "open " + partial.path_);
-  partial.digest_ = std::make_unique<Sha256>();
-  std::vector<char> buffer(1 << 18);
-  while (true) {
-    const ssize_t got = ::read(partial.fd_.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus(errno, "read " + partial.path_);
-    if (got == 0) break;
-    partial.digest_->Update(std::string_view(buffer.data(), static_cast<size_t>(got)));
-    partial.size_ += static_cast<uint64_t>(got);
-  }
+  GPUHOST_ASSIGN(partial.fd_, OpenPartial(partial.path_));
+  const off_t end = ::lseek(partial.fd_.get(), 0, SEEK_END);
+  if (end < 0) return ErrnoStatus(errno, "read " + partial.path_);
+  partial.size_ = static_cast<uint64_t>(end);
   if (partial.size_ > size) GPUHOST_TRY(partial.Restart());
   return partial;
 }
 
 absl::Status Store::Finish(const std::string& digest, Partial partial) {
-  const std::string hex = partial.digest_->Hex();
+  const int fd = partial.fd_.get();
+  if (::fsync(fd) != 0) return ErrnoStatus(errno, "finish " + partial.path_);
+  GPUHOST_ASSIGN(const std::string hex, Sha256OfFd(fd, partial.path_, stopping_));
   if (partial.size_ != partial.wanted_size_ || hex != HexOf(digest)) {
     Discard(digest);
     return Error(
@@ -111,11 +137,10 @@ absl::Status Store::Finish(const std::string& digest, Partial partial) {
         "on the way, is at fault",
         partial.size_, hex, digest, partial.wanted_size_);
   }
-  if (::fchmod(partial.fd_.get(), 0444) != 0 || ::fsync(partial.fd_.get()) != 0) {
-    return ErrnoStatus(errno, "finish " + partial.path_);
-  }
+  if (::fchmod(fd, 0444) != 0) return ErrnoStatus(errno, "finish " + partial.path_);
   GPUHOST_TRY(fs_.MakeDirectories(directory_ + "/sha256"));
   GPUHOST_TRY(fs_.Rename(partial.path_, PathOf(digest)));
+  const std::lock_guard lock(mutex_);
   checked_.insert(digest);
   return absl::OkStatus();
 }

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 
@@ -25,10 +25,11 @@ using FindSpace = std::function<absl::StatusOr<Space>(const std::string& path)>;
 // statvfs(3).
 absl::StatusOr<Space> SpaceOf(const std::string& path);
 
-// A blob that is being fetched.
+// A blob that is being fetched. While it lives, no other process and no other thread writes to the
+// same file.
 class Partial {
  public:
-  // What has come so far; its digest is taken on the way in.
+  // What has come so far.
   uint64_t size() const { return size_; }
   // kResourceExhausted when the disk is full; kDataLoss when it grows beyond `wanted_size`.
   absl::Status Append(std::string_view bytes);
@@ -39,25 +40,33 @@ class Partial {
   friend class Store;
   UniqueFd fd_;
   uint64_t size_ = 0, wanted_size_ = 0;
-  std::unique_ptr<Sha256> digest_;
   std::string path_;
 };
 
+// Blobs by their digests. Several may work on one directory, in one process or in many.
 class Store {
  public:
-  // `directory`: <artifactsDir>/cas.
-  Store(HostFs& fs, std::string directory, FindSpace find_space = SpaceOf)
-      : fs_(fs), directory_(std::move(directory)), find_space_(std::move(find_space)) {}
+  // `directory`: <artifactsDir>/cas. `stopping` ends waits and the reading of large files, which
+  // fail with kCancelled then.
+  Store(HostFs& fs, std::string directory, FindSpace find_space = SpaceOf, Stopping stopping = {})
+      : fs_(fs),
+        directory_(std::move(directory)),
+        find_space_(std::move(find_space)),
+        stopping_(std::move(stopping)) {}
 
   std::string PathOf(const std::string& digest) const;
   // Whether it is there, whole: what is found is read once in the life of this object, and removed
   // when it is not what its name says.
-  bool Has(const std::string& digest);
+  absl::StatusOr<bool> Has(const std::string& digest);
+  // What was read is no longer believed.
+  void Distrust();
   // How much of it is there while it is on its way.
   uint64_t Arrived(const std::string& digest) const;
 
+  // Goes on with what is there of it. Waits while another one fetches it: ask Has() afterwards.
   absl::StatusOr<Partial> Begin(const std::string& digest, uint64_t size);
-  // Gives it its name. kDataLoss, and what came is thrown away, when it is not what was wanted.
+  // Gives it its name, when what lies on the disk is what was wanted: it is read back. Else
+  // kDataLoss, and it is thrown away.
   absl::Status Finish(const std::string& digest, Partial partial);
   // Throws away what came.
   void Discard(const std::string& digest);
@@ -69,10 +78,13 @@ class Store {
 
  private:
   std::string PartialOf(const std::string& digest) const;
+  absl::StatusOr<UniqueFd> OpenPartial(const std::string& path) const;
 
   HostFs& fs_;
   const std::string directory_;
   const FindSpace find_space_;
+  const Stopping stopping_;
+  std::mutex mutex_;
   std::set<std::string> checked_;
 };
 

@@ -1,35 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemons/kata-manager/artifacts/unpack.h"
 
-#include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <memory>
-#include <vector>
+#include <optional>
 
 #include "daemons/kata-manager/artifacts/manifest.h"
+#include "daemons/kata-manager/artifacts/tar_stream.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::kata_manager::artifacts {
 namespace {
 
-struct FreeReader {
-  void operator()(archive* reader) const { archive_read_free(reader); }
-};
-struct FreeWriter {
-  void operator()(archive* writer) const { archive_write_free(writer); }
-};
-using Reader = std::unique_ptr<archive, FreeReader>;
-using Writer = std::unique_ptr<archive, FreeWriter>;
-
-absl::Status Broken(const std::string& archive_path, archive* from) {
-  const char* said = archive_error_string(from);
-  return Error(absl::StatusCode::kDataLoss, "unpack {}: {}", archive_path,
-               said == nullptr ? "it is broken" : said);
-}
+constexpr uint64_t kHeaders = 8192;  // of one entry, with its padding and long names
 
 std::string TextOf(const char* text) { return text == nullptr ? "" : text; }
 
@@ -40,111 +27,181 @@ std::string Plain(std::string name) {
   return name == "." ? "" : name;
 }
 
-// Where a symbolic link leads to, as a path in the archive; ".." as its first part when outside.
-std::string LeadsTo(const std::string& name, const std::string& target) {
-  std::vector<std::string> parts;
+// Whether a symbolic link leads above the archive's directory as it is written. Where it leads
+// through other links the kernel is asked when all is there.
+bool LeadsAbove(const std::string& name, const std::string& target) {
   const size_t slash = name.rfind('/');
   const std::string path = (slash == std::string::npos ? "" : name.substr(0, slash + 1)) + target;
-  for (size_t begin = 0; begin <= path.size();) {
+  int depth = 0;
+  for (size_t begin = 0; begin <= path.size() && depth >= 0;) {
     const size_t end = std::min(path.find('/', begin), path.size());
     const std::string part = path.substr(begin, end - begin);
     begin = end + 1;
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (parts.empty()) {
-      return "..";
-    } else {
-      parts.pop_back();
+    if (part == "..") {
+      --depth;
+    } else if (!part.empty() && part != ".") {
+      ++depth;
     }
   }
-  return fmt::format("{}", fmt::join(parts, "/"));
+  return depth < 0;
 }
 
-absl::Status CheckEntry(archive_entry* entry, const std::string& name) {
-  const auto refuse = [&](std::string_view why) {
-    return Error(absl::StatusCode::kDataLoss, "the archive's entry '{}' {}; nothing of it is used",
-                 name.substr(0, 80), why);
-  };
-  if (const absl::Status title = CheckTitle(name); !title.ok()) {
-    return refuse("has a name that is refused: " + Text(title));
-  }
-  const std::string hard = TextOf(archive_entry_hardlink(entry));
-  if (!hard.empty()) {
-    return CheckTitle(Plain(hard)).ok() ? absl::OkStatus() : refuse("links to what is outside");
-  }
-  const auto type = archive_entry_filetype(entry);
-  if (type == AE_IFREG || type == AE_IFDIR) return absl::OkStatus();
-  if (type != AE_IFLNK) return refuse("is neither file, directory nor link");
-  const std::string target = TextOf(archive_entry_symlink(entry));
-  const bool outside = target.empty() || target.starts_with('/') || LeadsTo(name, target) == "..";
-  return outside ? refuse("links to what is outside") : absl::OkStatus();
+absl::Status Refuse(const std::string& name, std::string_view why) {
+  return Error(absl::StatusCode::kDataLoss, "the archive's entry '{}' {}; nothing of it is used",
+               name.substr(0, 80), why);
 }
 
-// The data of the entry that was just begun. A file may be longer than it says.
-absl::Status CopyData(archive* from, archive* to, const std::string& path, uint64_t& left) {
-  const void* block = nullptr;
-  size_t size = 0;
-  la_int64_t offset = 0;
-  while (true) {
-    const int read = archive_read_data_block(from, &block, &size, &offset);
-    if (read == ARCHIVE_EOF) return absl::OkStatus();
-    if (read != ARCHIVE_OK) return Broken(path, from);
-    if (size > left) {
-      return Error(absl::StatusCode::kDataLoss, "unpack {}: it becomes too large", path);
-    }
-    left -= size;
-    if (archive_write_data_block(to, block, size, offset) < ARCHIVE_OK) {
-      return ErrnoStatus(archive_errno(to), "unpack " + path);
+// One pass through an archive.
+class Unpacking {
+ public:
+  Unpacking(TarStream& stream, const Tree& tree, const UnpackWishes& wishes, std::string prefix)
+      : stream_(stream), tree_(tree), wishes_(wishes), prefix_(std::move(prefix)) {}
+
+  // False: an entry is not below the prefix.
+  absl::StatusOr<bool> Run() {
+    archive_entry* entry = nullptr;
+    while (true) {
+      const int next = archive_read_next_header(stream_.reader(), &entry);
+      if (next == ARCHIVE_EOF) return true;
+      // A warning: a name in UTF-8, which this process's locale does not know; it comes as it is.
+      if (next < ARCHIVE_WARN || entry == nullptr) return stream_.Failure();
+      GPUHOST_TRY(wishes_.go_on());
+      if (++entries_ > wishes_.entries) {
+        return Error(absl::StatusCode::kDataLoss, "the archive has too many entries");
+      }
+      const std::string in_archive = Plain(TextOf(archive_entry_pathname(entry)));
+      if (in_archive.empty()) continue;
+      GPUHOST_TRY(CheckName(in_archive, in_archive));
+      const auto name = WithoutPrefix(in_archive);
+      if (!name) return false;
+      if (!name->empty()) GPUHOST_TRY(Take(entry, *name));
     }
   }
-}
+  uint64_t used() const { return used_; }
+
+ private:
+  static absl::Status CheckName(const std::string& entry, const std::string& name) {
+    const absl::Status status = CheckPath(name);
+    return status.ok() ? status : Refuse(entry, "has a name that is refused: " + Text(status));
+  }
+
+  std::optional<std::string> WithoutPrefix(const std::string& name) const {
+    if (prefix_.empty()) return name;
+    if (name == prefix_) return "";
+    if (!name.starts_with(prefix_ + "/")) return std::nullopt;
+    return name.substr(prefix_.size() + 1);
+  }
+
+  absl::Status Take(archive_entry* entry, const std::string& name) {
+    if (const std::string hard = Plain(TextOf(archive_entry_hardlink(entry))); !hard.empty()) {
+      const auto existing = CheckPath(hard).ok() ? WithoutPrefix(hard) : std::nullopt;
+      if (!existing || existing->empty()) return Refuse(name, "links to what is outside");
+      return Explain(name, tree_.LinkInside(*existing, name));
+    }
+    switch (archive_entry_filetype(entry)) {
+      case AE_IFREG:
+        return TakeFile(entry, name);
+      case AE_IFDIR:
+        return Explain(name, tree_.MakeDirectories(name));
+      case AE_IFLNK: {
+        const std::string target = TextOf(archive_entry_symlink(entry));
+        if (target.empty() || target.starts_with('/') || LeadsAbove(name, target)) {
+          return Refuse(name, "links to what is outside");
+        }
+        return Explain(name, tree_.Symlink(name, target));
+      }
+      default:
+        return Refuse(name, "is neither file, directory nor link");
+    }
+  }
+
+  // What an archive alone is to blame for is said so.
+  static absl::Status Explain(const std::string& name, const absl::Status& status) {
+    if (absl::IsAlreadyExists(status)) return Refuse(name, "is there twice");
+    const bool its_fault = absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
+                           absl::IsInvalidArgument(status);
+    return its_fault ? Refuse(name, "cannot be put there: " + Text(status)) : status;
+  }
+
+  absl::Status TakeFile(archive_entry* entry, const std::string& name) {
+    const bool runs = (archive_entry_perm(entry) & 0111) != 0;
+    const auto fd = tree_.Create(name, runs ? 0755 : 0644);
+    if (!fd.ok()) return Explain(name, fd.status());
+    uint64_t length = 0;
+    const auto grow = [&](uint64_t wanted) -> absl::Status {
+      if (wanted <= length) return absl::OkStatus();
+      if (wanted - length > wishes_.bytes - used_) {
+        return Error(absl::StatusCode::kDataLoss,
+                     "the archive becomes too large at '{}': more than {} bytes",
+                     name.substr(0, 80), wishes_.bytes);
+      }
+      used_ += wanted - length;
+      length = wanted;
+      return absl::OkStatus();
+    };
+    const auto size = static_cast<uint64_t>(std::max<la_int64_t>(archive_entry_size(entry), 0));
+    GPUHOST_TRY(grow(size));
+    const void* block = nullptr;
+    size_t bytes = 0;
+    la_int64_t offset = 0;
+    while (true) {
+      const int read = archive_read_data_block(stream_.reader(), &block, &bytes, &offset);
+      if (read == ARCHIVE_EOF) break;
+      if (read < ARCHIVE_WARN || offset < 0) return stream_.Failure();
+      GPUHOST_TRY(wishes_.go_on());
+      GPUHOST_TRY(grow(static_cast<uint64_t>(offset) + bytes));
+      GPUHOST_TRY(WriteAll(fd->get(), {static_cast<const char*>(block), bytes}, offset, name));
+    }
+    if (::ftruncate(fd->get(), static_cast<off_t>(length)) == 0) return absl::OkStatus();
+    return ErrnoStatus(errno, "write " + name);
+  }
+
+  static absl::Status WriteAll(int fd, std::string_view bytes, off_t offset,
+                               const std::string& name) {
+    while (!bytes.empty()) {
+      const ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), offset);
+      if (done < 0 && errno == EINTR) continue;
+      if (done < 0) return ErrnoStatus(errno, "write " + name);
+      offset += done;
+      bytes.remove_prefix(static_cast<size_t>(done));
+    }
+    return absl::OkStatus();
+  }
+
+  TarStream& stream_;
+  const Tree& tree_;
+  const UnpackWishes& wishes_;
+  const std::string prefix_;
+  uint64_t entries_ = 0, used_ = 0;
+};
 
 }  // namespace
 
-absl::Status Unpack(HostFs& fs, const std::string& path, const std::string& directory,
-                    const UnpackLimits& limits) {
-  GPUHOST_TRY(fs.MakeDirectories(directory));
-  const Reader reader(archive_read_new());
-  archive_read_support_filter_gzip(reader.get());
-  archive_read_support_filter_xz(reader.get());
-  archive_read_support_filter_zstd(reader.get());
-  archive_read_support_format_tar(reader.get());
-  constexpr size_t kBlock = 1 << 18;
-  if (archive_read_open_filename(reader.get(), fs.Resolve(path).c_str(), kBlock) != ARCHIVE_OK) {
-    return Broken(path, reader.get());
+absl::StatusOr<uint64_t> Unpack(const HostFs& fs, const std::string& archive, const Tree& tree,
+                                const std::string& directory, const UnpackWishes& wishes) {
+  const uint64_t uncompressed = wishes.bytes + wishes.entries * kHeaders;
+  GPUHOST_ASSIGN(const auto stream, TarStream::Open(fs, archive, uncompressed, wishes.go_on));
+  GPUHOST_ASSIGN(const Tree below, tree.Below(directory));
+  Unpacking unpacking(*stream, below, wishes, wishes.prefix);
+  GPUHOST_ASSIGN(const bool fitted, unpacking.Run());
+  if (!fitted) {
+    UnpackWishes plain = wishes;
+    plain.prefix.clear();
+    GPUHOST_TRY(below.Clear());
+    return Unpack(fs, archive, tree, directory, plain);
   }
-  const Writer writer(archive_write_disk_new());
-  archive_write_disk_set_options(writer.get(), ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-                                                   ARCHIVE_EXTRACT_SECURE_NODOTDOT |
-                                                   ARCHIVE_EXTRACT_NO_OVERWRITE);
-  uint64_t left = limits.bytes, entries = 0;
-  while (true) {
-    archive_entry* entry = nullptr;
-    const int next = archive_read_next_header(reader.get(), &entry);
-    if (next == ARCHIVE_EOF) break;
-    if (next != ARCHIVE_OK) return Broken(path, reader.get());
-    if (++entries > limits.entries) {
-      return Error(absl::StatusCode::kDataLoss, "unpack {}: it has too many entries", path);
+  if (!wishes.content_digest.empty()) {
+    GPUHOST_ASSIGN(const std::string digest, stream->DigestOfAll());
+    if (digest != wishes.content_digest) {
+      return Error(absl::StatusCode::kDataLoss,
+                   "unpack {}: uncompressed it has SHA-256 {} and not {}, as its maker has said",
+                   archive, digest, wishes.content_digest);
     }
-    const std::string name = Plain(TextOf(archive_entry_pathname(entry)));
-    if (name.empty()) continue;
-    GPUHOST_TRY(CheckEntry(entry, name));
-    const std::string below = fs.Resolve(directory) + "/";
-    const std::string hard = TextOf(archive_entry_hardlink(entry));
-    archive_entry_set_pathname(entry, (below + name).c_str());
-    if (!hard.empty()) archive_entry_set_hardlink(entry, (below + Plain(hard)).c_str());
-    const bool runs = (archive_entry_perm(entry) & 0111) != 0;
-    archive_entry_set_perm(entry, archive_entry_filetype(entry) == AE_IFDIR || runs ? 0755 : 0644);
-    if (archive_write_header(writer.get(), entry) != ARCHIVE_OK) return Broken(path, writer.get());
-    GPUHOST_TRY(CopyData(reader.get(), writer.get(), path, left));
-    if (archive_write_finish_entry(writer.get()) != ARCHIVE_OK) return Broken(path, writer.get());
   }
-  if (archive_write_close(writer.get()) != ARCHIVE_OK) return Broken(path, writer.get());
-  GPUHOST_ASSIGN(const UniqueFd on_disk, fs.Open(directory, O_RDONLY | O_DIRECTORY));
-  if (::syncfs(on_disk.get()) != 0)
-    return ErrnoStatus(errno, "write " + directory + " to the disk");
-  return absl::OkStatus();
+  if (const absl::Status links = below.CheckLinks(); !links.ok()) {
+    return Error(absl::StatusCode::kDataLoss, "{}; nothing of the archive is used", Text(links));
+  }
+  return unpacking.used();
 }
 
 }  // namespace gpuhost::kata_manager::artifacts

@@ -14,22 +14,18 @@ namespace {
 
 constexpr size_t kRememberedRestarts = 8;
 
-absl::Status CheckSandboxes(const HostFs& fs, const Plan& plan) {
-  std::vector<std::string> leaving = plan.ours;
-  std::erase_if(leaving, [&](const std::string& name) {
-    return std::ranges::find(plan.handlers, name, &Handler::name) != plan.handlers.end();
-  });
-  const auto sandboxes = SandboxesOf(fs, leaving);
-  if (sandboxes.empty()) return absl::OkStatus();
-  return Error(absl::StatusCode::kFailedPrecondition,
-               "{} sandboxes run with {}, {} among them; end their pods first, or use --force",
-               sandboxes.size(), fmt::join(leaving, ", "), sandboxes.front());
+// The files as they are, or are to be, must do for a start, whoever wrote what is wrong with them.
+absl::Status CheckStarts(const ApplyDeps& deps, const Location& where,
+                         const std::string& but_for = "") {
+  if (IsCrio(where)) return absl::OkStatus();
+  return CheckImports(ReadClosure(deps.fs, deps.host, where), but_for);
 }
 
 // Whether containerd has to be restarted for the plan.
 absl::StatusOr<bool> Matters(ApplyDeps& deps, const Observed& observed, const Plan& plan) {
+  GPUHOST_TRY(CheckStarts(deps, observed.where, OwnFileSeen(observed.where)));
   if (!deps.program) return true;
-  return Rehearse(deps.fs, *deps.program, observed, plan, deps.artifacts_dir + "/rehearsal");
+  return Rehearse(deps.fs, *deps.program, observed, plan, deps.scratch);
 }
 
 // Whether the plan brings back what the containerd that runs was started with.
@@ -43,12 +39,35 @@ bool StillRunsWith(ApplyDeps& deps, const Location& where, const Plan& plan, con
 absl::Status CommitAll(ApplyDeps& deps, const Plan& plan, bool matters, State& state) {
   GPUHOST_TRY(KeepBackup(deps.fs, deps.artifacts_dir, plan.changes));
   if (matters) {
-    state.restart_due = true;
-    state.changed = deps.restart.now();
-    GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
+    GPUHOST_TRY(BeginChange(deps.fs, deps.artifacts_dir, plan.changes, deps.restart.now(), state));
   }
-  for (const FileChange& change : plan.changes) GPUHOST_TRY(Commit(deps.fs, change));
-  return absl::OkStatus();
+  absl::Status done;
+  for (const FileChange& change : plan.changes) {
+    if (done.ok()) done = Commit(deps.fs, change);
+  }
+  const absl::Status ended = EndChange(deps.fs, deps.artifacts_dir, state);
+  return done.ok() ? ended : done;
+}
+
+// Written down before it is done, so that it counts however it ends.
+absl::Status CountRestart(ApplyDeps& deps, State& state) {
+  state.restarts.push_back(deps.restart.now());
+  if (state.restarts.size() > kRememberedRestarts) state.restarts.erase(state.restarts.begin());
+  return WriteState(deps.fs, deps.artifacts_dir, state);
+}
+
+// The restart of a way back. A containerd that still runs is not ended where its files would not
+// do for a start.
+absl::Status RestartAgain(ApplyDeps& deps, const Location& where, const std::string& unit,
+                          State& state) {
+  const auto now = deps.restart.services.Look(unit);
+  if (now.ok() && now->active && now->state != "activating") {
+    GPUHOST_TRY(Annotate(CheckStarts(deps, where), "it is not restarted once more"));
+  }
+  GPUHOST_TRY(CountRestart(deps, state));
+  const absl::Status again = RestartAndWatch(deps.restart, where, unit, {});
+  const absl::Status up = CheckUp(deps.restart, where);
+  return up.ok() || again.ok() ? again : Annotate(up, Text(again));
 }
 
 // Everything as it was before the last changes, also in what containerd runs with.
@@ -59,8 +78,8 @@ absl::Status RollBack(ApplyDeps& deps, const Location& where, const std::string&
                        fmt::format("{}; and taking the change back failed", Text(cause))));
   state.refused = DigestOf(changes);
   state.restart_due = false;
-  GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
-  const absl::Status again = RestartAndWatch(deps.restart, where, unit, {});
+  const absl::Status again = RestartAgain(deps, where, unit, state);
+  if (absl::IsCancelled(again)) return again;
   return Error(absl::StatusCode::kFailedPrecondition, "{}; the change was taken back{}",
                Text(cause), again.ok() ? "" : ", and yet: " + Text(again));
 }
@@ -100,9 +119,9 @@ absl::Status TakeUp(ApplyDeps& deps, const Location& where, const std::vector<st
     applied.due = Waits(permission.unit, state.changed + deps.stagger);
     return absl::OkStatus();
   }
-  state.restarts.push_back(deps.restart.now());
-  if (state.restarts.size() > kRememberedRestarts) state.restarts.erase(state.restarts.begin());
-  GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
+  applied.due = CheckStarts(deps, where);
+  if (!applied.due.ok()) return absl::OkStatus();
+  GPUHOST_TRY(CountRestart(deps, state));
   const absl::Status restarted = RestartAndWatch(deps.restart, where, permission.unit, names);
   if (absl::IsCancelled(restarted)) return restarted;
   if (!restarted.ok()) return RollBack(deps, where, permission.unit, restarted, state);
@@ -113,16 +132,32 @@ absl::Status TakeUp(ApplyDeps& deps, const Location& where, const std::vector<st
 
 }  // namespace
 
+absl::Status CheckSandboxes(const HostFs& fs, const Plan& plan) {
+  std::vector<std::string> leaving = plan.ours;
+  std::erase_if(leaving, [&](const std::string& name) {
+    return std::ranges::find(plan.handlers, name, &Handler::name) != plan.handlers.end();
+  });
+  const auto sandboxes = SandboxesOf(fs, leaving);
+  if (sandboxes.empty()) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{} sandboxes run with {}, {} among them; end their pods first, or use --force",
+               sandboxes.size(), fmt::join(leaving, ", "), sandboxes.front());
+}
+
 absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const Plan& plan) {
   GPUHOST_ASSIGN(State state, ReadState(deps.fs, deps.artifacts_dir));
+  GPUHOST_TRY(EndChange(deps.fs, deps.artifacts_dir, state));  // of one who was killed in it
+  if (CorrectClock(state, deps.restart.now())) {
+    GPUHOST_TRY(WriteState(deps.fs, deps.artifacts_dir, state));
+  }
   Applied applied;
   if (!plan.changes.empty()) {
     if (!deps.force && DigestOf(plan.changes) == state.refused) {
       if (state.restart_due) GPUHOST_TRY(TakeUp(deps, observed.where, {}, state, applied));
-      return Error(
-          absl::StatusCode::kFailedPrecondition,
-          "this change was taken back before, by hand or as containerd did not come up with "
-          "it; see its journal, then use apply --force");
+      return absl::FailedPreconditionError(
+          fmt::format("this change was taken back before, by hand or as {} did not come up with "
+                      "it; see its journal, then use apply --force",
+                      RuntimeName(observed.where)));
     }
     if (!deps.force) GPUHOST_TRY(CheckSandboxes(deps.fs, plan));
     GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));
@@ -139,17 +174,19 @@ absl::StatusOr<Applied> Apply(ApplyDeps& deps, const Observed& observed, const P
 absl::StatusOr<std::string> DescribeRestart(ApplyDeps& deps, const Observed& observed,
                                             const Plan& plan) {
   GPUHOST_ASSIGN(State state, ReadState(deps.fs, deps.artifacts_dir));
+  CorrectClock(state, deps.restart.now());
   bool due = state.restart_due;
   if (!plan.changes.empty()) {
     GPUHOST_ASSIGN(const bool matters, Matters(deps, observed, plan));
     due = due || matters;
   }
-  if (!due) return std::string("no restart of containerd");
+  const std::string name = RuntimeName(observed.where);
+  if (!due) return "no restart of " + name;
   const Permission permission = MayRestart(deps.restart, observed.where, deps.policy, state);
   if (!permission.status.ok()) {
-    return fmt::format("a restart of containerd is needed: {}", Text(permission.status));
+    return fmt::format("a restart of {} is needed: {}", name, Text(permission.status));
   }
-  if (permission.unit.empty()) return std::string("no restart: containerd does not run");
+  if (permission.unit.empty()) return fmt::format("no restart: {} does not run", name);
   return fmt::format("{} is restarted", permission.unit);
 }
 

@@ -45,6 +45,7 @@ Location K0s() {
           .main = "/etc/k0s/containerd.toml",
           .editable = false,
           .file = fmt::format("/etc/k0s/containerd.d/{}", kFileName),
+          .merged = "/run/k0s/containerd-cri.toml",
           .units = {"k0sworker.service", "k0scontroller.service"},
           .restart_is_safe = false,
           .socket = "/run/k0s/containerd.sock",
@@ -82,6 +83,25 @@ std::string AddressIn(const HostFs& fs, const std::string& main) {
 }
 
 }  // namespace
+
+bool IsCrio(const Location& where) { return where.flavor == "crio"; }
+
+std::string RuntimeName(const Location& where) { return IsCrio(where) ? "CRI-O" : "containerd"; }
+
+bool IsBeside(const Location& where, const std::string& seen) {
+  return seen == where.directory || seen.starts_with(where.directory + "/");
+}
+
+std::string HereOf(const Location& where, const std::string& seen) {
+  const std::string here = where.main.substr(0, where.main.rfind('/'));
+  return IsBeside(where, seen) ? here + seen.substr(where.directory.size()) : seen;
+}
+
+std::string SeenOf(const Location& where, const std::string& here) {
+  const std::string directory = where.main.substr(0, where.main.rfind('/'));
+  if (!here.starts_with(directory + "/")) return here;
+  return where.directory + here.substr(directory.size());
+}
 
 absl::StatusOr<Location> Locate(const HostFs& fs, const Hints& hints) {
   const std::string flavor = Flavor(fs, hints);

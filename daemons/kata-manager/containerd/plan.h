@@ -26,6 +26,8 @@ struct Observed {
   std::optional<std::string> main, file;  // the bytes of the main file and of ours
   std::optional<Version> version;         // of the program; empty: not asked
   Flat bare;                              // what it makes of them without us; empty: not asked
+  // Of k0s: what it has made of all drop-ins, ours among them; empty: nothing yet, or no k0s.
+  std::optional<std::string> merged;
 };
 // Reads the files, and asks nothing of the program.
 absl::StatusOr<Observed> Observe(const HostFs& fs, const Location& where);
@@ -36,6 +38,7 @@ struct Plan {
   std::vector<FileChange> changes;
   std::vector<Handler> handlers;  // that containerd must have afterwards
   std::vector<std::string> ours;  // names of those that were ours before, or are
+  bool merged = false;            // our file reaches containerd through Location::merged
 };
 
 // What makes `handlers` ours and no others. Pure. Without handlers and without a trace of ours the

@@ -19,10 +19,7 @@ std::string Directory(const std::string& path) { return path.substr(0, path.rfin
 // program sees the main file's directory.
 std::vector<std::string> Others(const HostFs& fs, const Location& where,
                                 const std::string& pattern) {
-  const std::string seen = Directory(pattern);
-  const bool beside = seen == where.directory || seen.starts_with(where.directory + "/");
-  const std::string here =
-      beside ? Directory(where.main) + seen.substr(where.directory.size()) : seen;
+  const std::string seen = Directory(pattern), here = HereOf(where, seen);
   std::vector<std::string> paths;
   for (const std::string& name : fs.List(here).value_or(std::vector<std::string>())) {
     const std::string path = fmt::format("{}/{}", seen, name);
@@ -88,6 +85,7 @@ std::optional<std::string> After(const Plan& plan, const std::string& path,
 
 absl::StatusOr<Program> FindProgram(const HostFs& host, const Location& where,
                                     const std::string& host_root) {
+  GPUHOST_TRY(where.program_problem);
   const bool is_elsewhere = host_root != "/" && !host_root.empty();
   const auto found = std::ranges::find_if(
       where.programs, [&](const std::string& path) { return host.Exists(path); });
@@ -116,8 +114,36 @@ absl::StatusOr<Flat> DumpWithoutUs(HostFs& fs, const Program& program, const Obs
   return DumpOf(fs, program, observed, main, std::nullopt, scratch);
 }
 
+namespace {
+
+// k0s adds tables to its own, which no import does: what is asked is whether this containerd knows
+// ours beside another handler.
+absl::StatusOr<bool> RehearseMerged(HostFs& fs, const Program& program, const Observed& observed,
+                                    const Plan& plan, const std::string& scratch) {
+  GPUHOST_ASSIGN(const MainFile merged,
+                 ReadMainFile(observed.where.merged, observed.merged.value_or("version = 2\n")));
+  GPUHOST_ASSIGN(const std::string plugin, PluginId(merged.version));
+  const Handler other{.name = "runc",
+                      .keys = {{"runtime_type", "\"io.containerd.runc.v2\""}},
+                      .options = {},
+                      .snapshotter = ""};
+  const std::string base =
+      fmt::format("version = {}\n{}", merged.version, RenderHandlers({other}, plugin));
+  Observed alone = observed;
+  alone.main = base;
+  GPUHOST_ASSIGN(const Flat before, DumpOf(fs, program, alone, base, std::nullopt, scratch));
+  GPUHOST_ASSIGN(const Flat after,
+                 DumpOf(fs, program, alone, base + RenderHandlers(plan.handlers, plugin),
+                        std::nullopt, scratch));
+  GPUHOST_TRY(CheckEffect(before, after, plan.handlers, plan.ours));
+  return true;
+}
+
+}  // namespace
+
 absl::StatusOr<bool> Rehearse(HostFs& fs, const Program& program, const Observed& observed,
                               const Plan& plan, const std::string& scratch) {
+  if (plan.merged) return RehearseMerged(fs, program, observed, plan, scratch);
   GPUHOST_ASSIGN(Flat before, DumpOf(fs, program, observed, observed.main, observed.file, scratch));
   const auto main = After(plan, observed.where.main, observed.main);
   const auto file = After(plan, observed.where.file, observed.file);

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "daemons/common/rpc/runtime_handlers.h"
+#include "daemons/common/rpc/runtime_version.h"
 #include "daemons/kata-manager/config.h"
 #include "daemons/kata-manager/containerd/location.h"
 #include "daemons/kata-manager/services.h"
@@ -19,6 +20,9 @@ struct RestartDeps {
   std::function<bool(const std::string& socket)> answers;  // somebody accepts connections there
   // What the container runtime there runs with; errors as AskRuntimeHandlers has them.
   std::function<absl::StatusOr<rpc::RuntimeHandlers>(const std::string& socket)> handlers;
+  // What answers there; errors as AskRuntimeVersion has them.
+  std::function<absl::StatusOr<rpc::RuntimeVersion>(const std::string& socket)> version;
+  std::function<bool()> stopping;  // this process is to end; empty: it never is
 };
 
 // What may be restarted now.
@@ -32,13 +36,23 @@ struct Permission {
 // minutes and three times a day are allowed.
 Permission MayRestart(RestartDeps& deps, const Location& where, Restart policy, const State& state);
 
+// kUnavailable, loudly, when the container runtime of this node is down, which is not the same as
+// never started: its unit has failed, or systemd starts it again and again. OK also where systemd
+// cannot be asked.
+absl::Status CheckUp(RestartDeps& deps, const Location& where);
+
+// Puts restarts that a clock which was ahead has written down into the present, so that they count
+// as long as others do. Whether there were any.
+bool CorrectClock(State& state, int64_t now);
+
 // Seconds after a change at which this node restarts its container runtime: always the same, and
 // spread evenly over `jitter` among nodes, by the machine id or else the name of the host.
 int64_t StaggerOf(const HostFs& host, int64_t jitter);
 
 // Restarts the unit and sees it up again: its socket answers, it runs with all handlers of `names`
 // as far as it tells, and for ten seconds it is not started anew. The errors of Services, and
-// kDeadlineExceeded or kFailedPrecondition when it does not stay or has not loaded one of them.
+// kDeadlineExceeded or kFailedPrecondition when it does not stay or has not loaded one of them;
+// kCancelled when this process is to end meanwhile.
 absl::Status RestartAndWatch(RestartDeps& deps, const Location& where, const std::string& unit,
                              const std::vector<std::string>& names);
 

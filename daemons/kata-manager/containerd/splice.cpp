@@ -80,17 +80,19 @@ std::optional<Span> ElementAndComma(const std::string& text, const MainFile& mai
   return span;
 }
 
-// From the end of the line before the block to the end of its last line; empty: there is none.
+// From the blank line before the block to the end of its last line; empty: there is none. Where
+// there is no blank line any more, the end of the line before belongs to the block if that is the
+// last thing: the file had none before.
 Span BlockOf(const std::string& text) {
   const size_t begin = text.find(kBegin);
   const size_t end = begin == std::string::npos ? begin : text.find(kEnd, begin);
-  if (end == std::string::npos || begin == 0) return {};
-  size_t start = begin - 1;
-  if (text[start] != '\n') return {};
-  if (start > 0 && text[start - 1] == '\r') --start;
+  if (end == std::string::npos || (begin > 0 && text[begin - 1] != '\n')) return {};
   size_t stop = end + kEnd.size();
   stop += text.substr(stop, 2) == "\r\n" ? 2u : text.substr(stop, 1) == "\n" ? 1u : 0u;
-  return {start, stop};
+  if (begin == 0) return {begin, stop};
+  const size_t start = begin - (begin > 1 && text[begin - 2] == '\r' ? 2u : 1u);
+  const bool blank = start == 0 || text[start - 1] == '\n';
+  return {blank || stop == text.size() ? start : begin, stop};
 }
 
 std::string WithLineEnds(const std::string& text, std::string_view line_end) {
@@ -160,6 +162,12 @@ absl::StatusOr<std::string> WithBlock(const std::string& name, const std::string
   GPUHOST_ASSIGN(const Flat own, Flatten("tables", tables));
   const std::string block =
       WithLineEnds(fmt::format("\n{}\n{}{}\n", kBegin, tables, kEnd), LineEnd(rest));
+  wanted.insert(own.begin(), own.end());
+  if (const Span there = BlockOf(text); there.end > 0) {  // it stays where it is, if it can
+    const std::string lines = text[there.begin] == '#' ? block.substr(LineEnd(rest).size()) : block;
+    const std::string replaced = text.substr(0, there.begin) + lines + text.substr(there.end);
+    if (Flatten(name, replaced).value_or(Flat()) == wanted) return replaced;
+  }
   const auto flat = Flatten(name, rest + block);
   if (!flat.ok()) {
     return Error(absl::StatusCode::kFailedPrecondition,
@@ -167,7 +175,6 @@ absl::StatusOr<std::string> WithBlock(const std::string& name, const std::string
                  "remove it there",
                  name, Text(flat.status()));
   }
-  wanted.insert(own.begin(), own.end());
   if (*flat == wanted) return rest + block;
   return Error(absl::StatusCode::kFailedPrecondition,
                "{}: a handler of ours is defined there already; remove it there", name);

@@ -7,7 +7,7 @@
 
 #include "daemons/common/service/version.h"
 #include "daemons/node-validator/bundle/archive.h"
-#include "daemons/node-validator/bundle/redact.h"
+#include "daemons/node-validator/bundle/redact_text.h"
 #include "daemons/node-validator/report/json.h"
 #include "daemons/node-validator/report/text.h"
 #include "libgpuhost/base/status.h"
@@ -29,10 +29,11 @@ std::string Manifest(const Report& report, const CapturedTree& tree) {
       "tree/                     what it looked at: `node-validator --host-root tree` says the "
       "same\n"
       "logs/                     of gpuhost's services, where there are any\n\n"
-      "Configurations have lost their comments, and values under names that sound of secrets or\n"
-      "registries. Of command lines and units only what is checked is here. Large files are here "
-      "in\n"
-      "parts. Kubeconfigs, tokens, certificates and pods are not read at all.\n",
+      "Of configurations the keys are here, numbers and switches, and the texts that are checked; "
+      "of\n"
+      "command lines and units what is checked. In reports, answers and logs, what looks like a\n"
+      "password, a token or a key says \"removed\". Large files are here in parts. Kubeconfigs,\n"
+      "certificates and pods are not read at all. Look through it before you publish it.\n",
       service::kVersion, report.node);
   if (!tree.left_out.empty()) text += "\nLooked at, and its content not shown:\n";
   for (const std::string& path : tree.left_out) text += "  " + path + "\n";

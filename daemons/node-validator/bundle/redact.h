@@ -9,16 +9,10 @@
 
 namespace gpuhost::node_validator {
 
-// What may be shown of the file at `path`; empty: nothing. Configurations come back without
-// comments, and without values under names that sound of secrets, or of registries; of command
-// lines and units only words and settings are kept that the checks read.
+// What may be shown of the file at `path`; empty: nothing. Each kind of file has a list of what is
+// kept. Of configurations: keys, numbers, and the texts under keys that checks read, without
+// comments; of command lines and units the words and settings that checks read. Takes time in
+// proportion to the content.
 std::optional<std::string> Redact(std::string_view path, const std::string& content);
-
-// Lines of free text, with what looks like a secret taken out: passwords in addresses, tokens,
-// keys.
-std::string RedactText(const std::string& text);
-
-// Whether `text` still has something that looks like a secret; then it must not leave the node.
-bool LooksSecret(std::string_view text);
 
 }  // namespace gpuhost::node_validator

@@ -50,6 +50,10 @@ struct Check {
 struct Group {
   std::string_view title;
   std::vector<Check> checks;
+  // Where given and not OK, all of these checks are unknown: what they look at cannot be told. The
+  // check by the other name says why.
+  const absl::Status& (*known)(const Facts&) = nullptr;
+  std::string_view known_by = {};
 };
 
 inline Finding Pass(std::string observed, std::string evidence = {}) {

@@ -129,10 +129,20 @@ Findings HostDevices(const Facts& facts) {
   });
 }
 
+// Source: containerd 2.1, plugins/snapshots.
+constexpr auto kBuiltin = std::to_array<std::string_view>(
+    {"overlayfs", "native", "erofs", "devmapper", "blockfile", "btrfs", "zfs"});
+
 Findings Snapshotter(const Facts& facts) {
   return EachRuntime(facts, [&](const KataRuntime& runtime) {
     const Containerd& found = facts.containerd;
     const Handler& handler = runtime.handler;
+    // kata-deploy's forceGuestPull: the shim itself pulls in the guest, in Go and in Rust.
+    const auto experiments = runtime.merged.Texts({"runtime", "experimental"});
+    if (handler.snapshotter.empty() && (runtime.Flag("experimental_force_guest_pull") ||
+                                        std::ranges::count(experiments, "force_guest_pull") > 0)) {
+      return Pass("the guest pulls without one", runtime.config_file);
+    }
     if (handler.snapshotter.empty()) {
       return runtime.Confidential() ? Fail("none is named", handler.file)
                                     : Pass("the default", handler.file);
@@ -145,8 +155,7 @@ Findings Snapshotter(const Facts& facts) {
       finding.severity = Severity::kFatal;
       return finding;
     }
-    const bool builtin = handler.snapshotter == "overlayfs" || handler.snapshotter == "erofs" ||
-                         handler.snapshotter == "native";
+    const bool builtin = std::ranges::count(kBuiltin, handler.snapshotter) > 0;
     if (!builtin && !found.proxy_snapshotters.contains(handler.snapshotter)) {
       Finding finding = Fail(handler.snapshotter + " is none of containerd's, nor of proxy_plugins",
                              handler.file);
@@ -237,7 +246,9 @@ Group HandlerChecks() {
            "which.",
            {"CTR-HANDLER"},
            &Snapshotter},
-      }};
+      },
+      [](const Facts& facts) -> const absl::Status& { return facts.containerd.known; },
+      "CTR-RUN"};
 }
 
 }  // namespace gpuhost::node_validator

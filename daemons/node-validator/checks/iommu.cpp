@@ -2,23 +2,19 @@
 #include <algorithm>
 
 #include "daemons/node-validator/checks/catalogue.h"
+#include "daemons/node-validator/checks/iommu_words.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
 namespace {
 
 Findings CommandLine(const Facts& facts) {
-  std::vector<std::string> off;
-  bool intel_on = false;
-  for (const std::string& word : facts.host.command_line) {
-    if (word == "iommu=off" || word == "intel_iommu=off" || word == "amd_iommu=off" ||
-        word == "noiommu") {
-      off.push_back(word);
-    }
-    intel_on = intel_on || word.starts_with("intel_iommu=on");
-  }
+  const IommuWords words = ReadIommuWords(facts.host.command_line);
+  std::vector<std::string> off = words.off;
+  if (!words.amd_off.empty() && !facts.Intel()) off.push_back(words.amd_off);
+  if (!words.intel_off.empty() && !facts.Amd()) off.push_back(words.intel_off);
   if (!off.empty()) return {Fail(Some(off) + " switches it off", "/proc/cmdline")};
-  if (facts.Intel() && !intel_on && facts.devices.iommus.empty()) {
+  if (facts.Intel() && !words.intel_on && facts.devices.iommus.empty()) {
     return {Fail("intel_iommu=on is not there, and it is not on by default", "/proc/cmdline")};
   }
   return {Pass("nothing switches it off", "/proc/cmdline")};

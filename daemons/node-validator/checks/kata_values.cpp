@@ -68,7 +68,10 @@ Finding Ready(const Facts& facts, const KataRuntime& runtime) {
 
 Finding Socket(const Facts& facts, const KataRuntime& runtime) {
   const std::string seen = runtime.Text("pod_resource_api_sock").value_or("");
-  if (seen == facts.kubelet.socket) return Pass(seen, runtime.config_file);
+  if (!facts.kubelet.known.ok()) return Unknown("see KUBELET-RUN", runtime.config_file);
+  const bool same = seen == facts.kubelet.socket ||
+                    (!seen.empty() && runtime.pod_socket == facts.kubelet.real_socket);
+  if (same) return Pass(seen, runtime.config_file);
   Finding finding =
       Fail(seen.empty() ? "pod_resource_api_sock is not set"
                         : fmt::format("{}, and the kubelet has {}", seen, facts.kubelet.socket),

@@ -112,7 +112,13 @@ Findings Cgroups(const Facts& facts) {
   if (kubelet.files.empty() || facts.containerd.files.empty()) {
     return {Skip("one of the two configurations is not known")};
   }
-  const std::string driver = kubelet.merged.Text({"cgroupDriver"}).value_or("cgroupfs");
+  const auto set = kubelet.merged.Text({"cgroupDriver"});
+  // KubeletCgroupDriverFromCRI is on from 1.31; containerd tells from 2.0.
+  const bool told = facts.containerd.version.major >= 2 &&
+                    kubelet.merged.Bool({"featureGates", "KubeletCgroupDriverFromCRI"})
+                        .value_or(kubelet.version >= Version{1, 31, 0});
+  if (!set && told) return {Pass("the kubelet asks containerd", kubelet.config)};
+  const std::string driver = set.value_or("cgroupfs");
   const std::string other = facts.containerd.systemd_cgroups ? "systemd" : "cgroupfs";
   if (driver == other) return {Pass(driver, kubelet.config)};
   return {Fail(fmt::format("kubelet {}, containerd's runc {}", driver, other), kubelet.config)};
@@ -252,7 +258,9 @@ Group KubeletChecks() {
            "Read from the kubelet's checkpoint of device plugins.",
            {"GPU-DRV", "VFIO-CDEV", "GPU-ENUM", "KUBELET-RUN", "IOMMU-ON", "IOMMUFD", "NO-NVIDIA"},
            &Plugin},
-      }};
+      },
+      [](const Facts& facts) -> const absl::Status& { return facts.kubelet.known; },
+      "KUBELET-RUN"};
 }
 
 }  // namespace gpuhost::node_validator

@@ -56,17 +56,49 @@ Findings Label(const Facts& facts, const std::string& key, const std::string& wa
                                   : Fail(fmt::format("'{}'", found->second), evidence)};
 }
 
+// Without it the GPU Operator takes its default, which may be vm-passthrough, and nobody else
+// asks.
 Findings WorkloadLabel(const Facts& facts) {
-  return Label(facts, "nvidia.com/gpu.workload.config", "vm-passthrough", "");
+  constexpr const char* kKey = "nvidia.com/gpu.workload.config";
+  const bool labelled = facts.cluster.node.ok() && facts.cluster.node->labels.contains(kKey);
+  if (labelled || !facts.cluster.node.ok()) return Label(facts, kKey, "vm-passthrough", "");
+  if (facts.gpu_operator.workload_type == "vm-passthrough") {
+    return {Pass("no label; the GPU Operator's default", kValidations)};
+  }
+  Finding finding = Label(facts, kKey, "vm-passthrough", "").front();
+  finding.severity = Severity::kInfo;
+  finding.expected =
+      "label nvidia.com/gpu.workload.config=vm-passthrough, if the GPU Operator is used and its "
+      "sandboxWorkloads.defaultWorkload is another";
+  return {finding};
+}
+
+// A label by which RuntimeClasses choose nodes: it matters where one does that leads to a handler
+// of this node.
+Findings ChoosingLabel(const Facts& facts, const std::string& key, const std::string& wanted) {
+  Findings findings = Label(facts, key, wanted, "");
+  if (findings.front().state != State::kFail) return findings;
+  if (!facts.cluster.classes.ok()) {
+    return {Unknown(findings.front().observed + "; whether a RuntimeClass asks for it is not known",
+                    findings.front().evidence)};
+  }
+  const auto runtimes = facts.Runtimes();
+  const bool asked = std::ranges::any_of(*facts.cluster.classes, [&](const auto& one) {
+    const bool ours = std::ranges::any_of(
+        runtimes, [&](const KataRuntime* r) { return r->handler.name == one.handler; });
+    return ours && one.node_selector.contains(key);
+  });
+  if (!asked) return {Pass("no RuntimeClass asks for it", "the API server")};
+  return findings;
 }
 
 Findings ReadyLabel(const Facts& facts) {
   const bool confidential = facts.workload == Workload::kConfidential;
-  return Label(facts, "nvidia.com/cc.ready.state", confidential ? "true" : "false", "");
+  return ChoosingLabel(facts, "nvidia.com/cc.ready.state", confidential ? "true" : "false");
 }
 
 Findings KataLabel(const Facts& facts) {
-  return Label(facts, "katacontainers.io/kata-runtime", "true", "");
+  return ChoosingLabel(facts, "katacontainers.io/kata-runtime", "true");
 }
 
 Findings Leftovers(const Facts& facts) {

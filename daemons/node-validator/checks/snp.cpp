@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "daemons/node-validator/checks/catalogue.h"
+#include "daemons/node-validator/checks/iommu_words.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
@@ -24,13 +25,11 @@ Findings Flag(const Facts& facts) {
 // A word of the command line that keeps the IOMMU from what SEV-SNP needs.
 Findings Iommu(const Facts& facts) {
   if (const auto why = NotHere(facts); !why.empty()) return {Skip(why)};
-  const auto& words = facts.host.command_line;
-  std::vector<std::string> wrong;
-  for (const std::string& word : words) {
-    const bool passthrough =
-        word == "iommu=pt" || word == "iommu.passthrough=1" || word == "iommu.passthrough=on";
-    const bool off = word == "amd_iommu=off" || word == "iommu=off" || word == "amd_iommu=pgtbl_v2";
-    if (passthrough || off) wrong.push_back(word);
+  const IommuWords words = ReadIommuWords(facts.host.command_line);
+  std::vector<std::string> wrong = words.off;
+  if (words.passthrough == true) wrong.push_back(words.passthrough_word);
+  for (const std::string& word : {words.amd_off, words.amd_second_format}) {
+    if (!word.empty() && std::ranges::count(wrong, word) == 0) wrong.push_back(word);
   }
   if (!wrong.empty()) {
     Finding finding = Fail(Some(wrong) + " on the kernel's command line", "/proc/cmdline");
@@ -39,10 +38,7 @@ Findings Iommu(const Facts& facts) {
         Some(wrong));
     return {finding};
   }
-  const bool overridden = std::ranges::any_of(words, [](const std::string& word) {
-    return word == "iommu=nopt" || word == "iommu.passthrough=0";
-  });
-  if (facts.host.passthrough_by_default && !overridden) {
+  if (facts.host.passthrough_by_default && !words.passthrough) {
     Finding finding = Fail("the kernel is built with passthrough as its default",
                            fmt::format("/boot/config-{}", facts.host.release));
     finding.remedy =

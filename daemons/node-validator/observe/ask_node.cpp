@@ -11,10 +11,13 @@
 #include <array>
 #include <sstream>
 
+#include "daemons/common/node/process.h"
 #include "daemons/common/rpc/runtime_handlers.h"
+#include "daemons/common/rpc/runtime_version.h"
 #include "daemons/node-validator/observe/kubelet_call.h"
 #include "daemons/node-validator/observe/qemu_probe.h"
 #include "daemons/node-validator/observe/questions.h"
+#include "daemons/node-validator/observe/root_only.h"
 #include "daemons/node-validator/observe/verity.h"
 #include "libgpuhost/base/command.h"
 #include "libgpuhost/base/parse.h"
@@ -84,6 +87,16 @@ absl::StatusOr<std::string> Handlers(const std::string& socket) {
   return fmt::format("{}", fmt::join(handlers.value_or(std::set<std::string>()), "\n"));
 }
 
+absl::StatusOr<std::string> RuntimeVersion(const std::string& socket) {
+  GPUHOST_ASSIGN(const rpc::RuntimeVersion found, rpc::AskRuntimeVersion(socket, kLimit));
+  return fmt::format("{} {}", found.name, found.version);
+}
+
+absl::StatusOr<std::string> Peer(const HostFs& fs, const std::string& socket) {
+  GPUHOST_ASSIGN(const node::Process found, node::PeerProcess(fs, socket));
+  return fmt::format("{}", found.pid);
+}
+
 class Node : public Questions {
  public:
   Node(const Tree& tree, const gpu::Host& host) : tree_(tree), host_(host) {}
@@ -100,9 +113,13 @@ class Node : public Questions {
       case Question::kFreeSpace:
         return FreeSpace(host_.fs, argument);
       case Question::kVersion:
-        return Run(argument, {"--version"});
+        return Run(argument, {"containerd", "kubelet"}, {"--version"});
       case Question::kContainerdDump:
         return Dump(argument);
+      case Question::kRuntimeVersion:
+        return RuntimeVersion(host_.fs.Resolve(argument));
+      case Question::kSocketPeer:
+        return Peer(host_.fs, argument);
       case Question::kConnects:
         return Connects(host_.fs, argument);
       case Question::kPodResourcesGet:
@@ -112,7 +129,7 @@ class Node : public Questions {
       case Question::kImageHash:
         return ImageHashOf(argument);
       case Question::kQemu:
-        if (const absl::Status may = MayRun(argument); !may.ok()) return may;
+        if (const absl::Status may = MayRun(argument, {"qemu"}); !may.ok()) return may;
         return ProbeQemu(tree_, argument, kLimit);
       case Question::kGpuMode:
         return Mode(argument);
@@ -122,22 +139,28 @@ class Node : public Questions {
     return absl::InternalError("unknown question");
   }
 
-  // Programs of another root would run with this one's libraries.
-  absl::Status MayRun(const std::string& program) const {
+  // A program of the node that root alone can change, with a name that begins with one of these:
+  // what root has written into a configuration by mistake is not run with our arguments. Programs
+  // of another root would run with this one's libraries.
+  absl::Status MayRun(const std::string& program,
+                      std::initializer_list<std::string_view> names) const {
     if (host_.fs.Resolve("/") != "/") {
       return absl::UnavailableError("a program of the host cannot be run from a container");
     }
-    GPUHOST_ASSIGN(const Entry entry, tree_.Look(program));
-    if (entry.uid != 0 || (entry.mode & 0022) != 0) {
-      return Error(absl::StatusCode::kPermissionDenied,
-                   "{} is not run: others than root can change it", program);
+    const std::string_view base = std::string_view(program).substr(program.rfind('/') + 1);
+    const bool fits =
+        std::ranges::any_of(names, [&](std::string_view name) { return base.starts_with(name); });
+    if (!fits) {
+      return Error(absl::StatusCode::kPermissionDenied, "{} is not run: its name is not {}...",
+                   program, fmt::join(names, "... or "));
     }
-    return absl::OkStatus();
+    return Annotate(RootOnly(host_.fs, program), fmt::format("{} is not run", program));
   }
 
   absl::StatusOr<std::string> Run(const std::string& program,
+                                  std::initializer_list<std::string_view> names,
                                   std::vector<std::string> arguments) const {
-    GPUHOST_TRY(MayRun(program));
+    GPUHOST_TRY(MayRun(program, names));
     return OutputOf(kLimit,
                     {.path = program, .arguments = std::move(arguments), .environment = {}});
   }
@@ -146,7 +169,8 @@ class Node : public Questions {
   absl::StatusOr<std::string> Dump(const std::string& argument) const {
     const size_t blank = argument.find(' ');
     if (blank == std::string::npos) return absl::InvalidArgumentError("no configuration file");
-    return Run(argument.substr(0, blank), {"-c", argument.substr(blank + 1), "config", "dump"});
+    return Run(argument.substr(0, blank), {"containerd"},
+               {"-c", argument.substr(blank + 1), "config", "dump"});
   }
 
   absl::StatusOr<std::string> ImageHashOf(const std::string& argument) const {

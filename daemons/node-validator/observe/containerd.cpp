@@ -4,44 +4,17 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <array>
 #include <deque>
 
+#include "daemons/node-validator/observe/runnable.h"
 #include "daemons/node-validator/observe/unit.h"
+#include "daemons/node-validator/observe/which_containerd.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
 namespace {
 
-struct Place {
-  std::string_view distribution, main_file, socket, unit;
-};
-// Where distributions keep it.
-constexpr auto kPlaces = std::to_array<Place>({
-    {"k3s", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
-     "/run/k3s/containerd/containerd.sock", "k3s.service"},
-    {"rke2", "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
-     "/run/k3s/containerd/containerd.sock", "rke2-agent.service"},
-    {"k0s", "/etc/k0s/containerd.toml", "/run/k0s/containerd.sock", "k0sworker.service"},
-    {"microk8s", "/var/snap/microk8s/current/args/containerd.toml",
-     "/var/snap/microk8s/common/run/containerd.sock", "snap.microk8s.daemon-containerd.service"},
-    {"", "/etc/containerd/config.toml", "/run/containerd/containerd.sock", "containerd.service"},
-});
 constexpr size_t kMostFiles = 64;
-
-Place FindPlace(const Tree& tree, const std::optional<Process>& process) {
-  if (process) {
-    const auto file = process->Option("config") ? process->Option("config") : process->Option("c");
-    for (const Place& place : kPlaces) {
-      if (file == std::string(place.main_file)) return place;
-    }
-    if (file) return kPlaces.back();
-  }
-  for (const Place& place : kPlaces) {
-    if (tree.Exists(place.main_file)) return place;
-  }
-  return kPlaces.back();
-}
 
 // The files that an entry of `imports` stands for; only "*" makes it a pattern.
 std::vector<std::string> Expand(const Tree& tree, const std::string& entry) {
@@ -167,12 +140,37 @@ void Interpret(Containerd& found) {
   }
 }
 
-std::string FindProgram(const Tree& tree, const std::optional<Process>& process) {
-  if (process && process->program.starts_with('/')) return process->program;
-  for (const char* path : {"/usr/bin/containerd", "/usr/local/bin/containerd"}) {
-    if (tree.Exists(path)) return path;
+// What it is, as it says itself on its socket; where that cannot be asked, a program of it tells.
+void AskVersion(const Tree& tree, Questions& questions, const std::string& program,
+                Containerd& found) {
+  if (tree.Exists(found.socket)) {
+    found.version_text = questions.Ask(Question::kRuntimeVersion, found.socket);
   }
-  return "";
+  if (!found.version_text.ok() && !program.empty()) {
+    found.version_text = questions.Ask(Question::kVersion, program);
+  }
+  // A bundle of before processes were proved; there is nothing that could be run.
+  if (!found.version_text.ok() && tree.captured() && found.process) {
+    found.version_text = questions.Ask(Question::kVersion, found.process->program);
+  }
+  found.version = FindVersion(found.version_text.value_or(""));
+}
+
+std::string SocketIn(const Containerd& found) {
+  for (const char* name : {"a", "address"}) {
+    const auto socket = found.process ? found.process->Option(name) : std::nullopt;
+    if (socket) return *socket;
+  }
+  return found.merged.Text({"grpc", "address"}).value_or(found.socket);
+}
+
+// Its main file alone, for what must be known before the rest can be read.
+std::string SocketInMainFile(const Tree& tree, const Containerd& found) {
+  Containerd main = found;
+  const auto text = tree.Read(found.main_file);
+  const auto content = text.ok() ? ParseToml(*text) : text.status();
+  if (content.ok()) main.merged = *content;
+  return SocketIn(main);
 }
 
 }  // namespace
@@ -183,12 +181,13 @@ bool IsKata(const Handler& handler) {
          handler.config_path.find("kata") != std::string::npos;
 }
 
-Containerd ObserveContainerd(const Tree& tree, Questions& questions) {
+Containerd ObserveContainerd(const Tree& tree, Questions& questions, const KubeletFacts& kubelet) {
   Containerd found;
-  const auto processes = FindProcesses(tree, "containerd");
-  if (!processes.empty()) found.process = processes.front();
-  found.crio = !FindProcesses(tree, "crio").empty();
-  const Place place = FindPlace(tree, found.process);
+  const Which which = WhichContainerd(tree, questions, kubelet);
+  const Place& place = which.place;
+  found.process = which.process;
+  found.known = which.known;
+  found.crio = which.crio;
   found.distribution = place.distribution;
   found.main_file = place.main_file;
   found.socket = place.socket;
@@ -197,24 +196,27 @@ Containerd ObserveContainerd(const Tree& tree, Questions& questions) {
       if (const auto file = found.process->Option(name)) found.main_file = *file;
     }
   }
-  found.program = FindProgram(tree, found.process);
+  found.unit =
+      ReadUnit(tree, found.process && !found.process->unit.empty() ? found.process->unit
+                                                                   : std::string(place.service));
+  const std::string program =
+      RunnableProgram(tree,
+                      {ProgramOf(found.unit.settings["ExecStart"]), std::string(place.program),
+                       "/usr/bin/containerd", "/usr/local/bin/containerd"},
+                      found.process);
+  found.program = found.process ? found.process->program : program;
   found.main_file_there = tree.Exists(found.main_file);
-  if (!found.program.empty()) {
-    found.version_text = questions.Ask(Question::kVersion, found.program);
-    found.version = FindVersion(found.version_text.value_or(""));
-    found.dump = questions.Ask(Question::kContainerdDump, found.program + " " + found.main_file);
+  found.socket = SocketInMainFile(tree, found);
+  AskVersion(tree, questions, program, found);
+  if (!program.empty() && found.main_file.starts_with('/')) {
+    found.dump = questions.Ask(Question::kContainerdDump, program + " " + found.main_file);
   }
   if (found.main_file_there || found.version >= Version{2, 2, 0}) ReadFiles(tree, found);
   Interpret(found);
-  if (const auto socket = found.merged.Text({"grpc", "address"})) found.socket = *socket;
-  for (const char* name : {"a", "address"}) {
-    const auto socket = found.process ? found.process->Option(name) : std::nullopt;
-    if (socket) found.socket = *socket;
-  }
+  found.socket = SocketIn(found);
   if (tree.Exists(found.socket)) {
     found.running_handlers = questions.Ask(Question::kRuntimeHandlers, found.socket);
   }
-  found.unit = ReadUnit(tree, std::string(place.unit));
   return found;
 }
 

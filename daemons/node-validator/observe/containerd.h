@@ -2,8 +2,7 @@
 #pragma once
 
 #include "daemons/node-validator/observe/containerd_merge.h"
-#include "daemons/node-validator/observe/host.h"
-#include "daemons/node-validator/observe/processes.h"
+#include "daemons/node-validator/observe/kubelet.h"
 
 namespace gpuhost::node_validator {
 
@@ -42,10 +41,12 @@ struct Unit {
 };
 
 struct Containerd {
+  // Not OK: which one serves the kubelet, or whether one runs, cannot be told; nothing else counts.
+  absl::Status known;
   std::string distribution;  // "k3s"; "" for a plain one
   std::string main_file, socket, program;
   bool main_file_there = false;
-  std::optional<Process> process;
+  std::optional<Process> process;  // `program` is a text to show
   Known<std::string> version_text = absl::UnavailableError("not asked");
   Version version;  // 0.0.0: unknown
   std::vector<ConfigFile> files;
@@ -66,11 +67,12 @@ struct Containerd {
   Known<std::string> running_handlers = absl::UnavailableError("not asked");
   int64_t changed = 0;  // when the youngest of `files` was written
   Unit unit;
-  bool crio = false;  // CRI-O runs here
+  bool crio = false;  // the kubelet uses CRI-O
 
   bool present() const { return process || main_file_there || !program.empty(); }
 };
 
-Containerd ObserveContainerd(const Tree& tree, Questions& questions);
+// The one that serves this kubelet. Nothing is run whose path came from a process.
+Containerd ObserveContainerd(const Tree& tree, Questions& questions, const KubeletFacts& kubelet);
 
 }  // namespace gpuhost::node_validator

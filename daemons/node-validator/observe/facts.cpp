@@ -68,9 +68,9 @@ Facts Observe(const Tree& tree, Questions& questions, Depth depth) {
   facts.host = ObserveHost(tree, questions);
   facts.tee = ObserveTee(tree, questions);
   facts.devices = ObserveDevices(tree, questions);
-  facts.containerd = ObserveContainerd(tree, questions);
-  facts.kata = ObserveKata(tree, questions, facts.containerd, depth);
   facts.kubelet = ObserveKubelet(tree, questions);
+  facts.containerd = ObserveContainerd(tree, questions, facts.kubelet);
+  facts.kata = ObserveKata(tree, questions, facts.containerd, depth);
   facts.cdi = ObserveCdi(tree);
   facts.gpu_operator = ObserveOperator(tree);
   facts.space = ObserveSpace(tree, questions);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "daemons/node-validator/observe/artefact.h"
+#include "daemons/node-validator/observe/real_path.h"
 #include "daemons/node-validator/observe/verity.h"
 #include "libgpuhost/base/status.h"
 
@@ -143,6 +144,8 @@ KataRuntime ReadRuntime(const Tree& tree, Questions& questions, const Handler& h
   runtime.config = ReadConfiguration(tree, runtime);
   const Value::Table& hypervisors = runtime.merged.TableAt({"hypervisor"});
   if (!hypervisors.empty()) runtime.hypervisor = hypervisors.begin()->first;
+  const auto socket = runtime.Text("pod_resource_api_sock");
+  if (socket && socket->starts_with('/')) runtime.pod_socket = RealPath(tree, *socket);
   AddArtefacts(tree, runtime);
   CheckImages(tree, questions, depth, runtime);
   if (depth == Depth::kDeep) TryHypervisor(questions, runtime);

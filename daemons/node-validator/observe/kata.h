@@ -43,6 +43,7 @@ struct KataRuntime {
   std::vector<Artefact> artefacts;
   std::vector<VerifiedImage> verified;
   std::string shim_version;
+  std::string pod_socket;  // the kubelet's, where it asks; with links followed
   Known<std::string> qemu_version = absl::UnavailableError("its program was not tried");
 
   // A key of its hypervisor's table, of its runtime's, of its agent's.

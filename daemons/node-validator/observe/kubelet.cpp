@@ -6,6 +6,9 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "daemons/node-validator/observe/real_path.h"
+#include "daemons/node-validator/observe/runnable.h"
+#include "daemons/node-validator/observe/unit.h"
 #include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
@@ -13,14 +16,20 @@ namespace {
 
 // Distributions whose kubelet is a part of another process, and where it has its files.
 struct Embedded {
-  std::string_view process, root;
+  std::string_view process, distribution, root;
 };
 constexpr auto kEmbedded = std::to_array<Embedded>({
-    {"k3s-server", "/var/lib/kubelet"},
-    {"k3s-agent", "/var/lib/kubelet"},
-    {"k3s", "/var/lib/kubelet"},
-    {"kubelite", "/var/snap/microk8s/common/var/lib/kubelet"},
+    {"k3s-server", "k3s", "/var/lib/kubelet"},
+    {"k3s-agent", "k3s", "/var/lib/kubelet"},
+    {"k3s", "k3s", "/var/lib/kubelet"},
+    {"kubelite", "microk8s", "/var/snap/microk8s/common/var/lib/kubelet"},
 });
+
+// Where packages and distributions put it.
+constexpr auto kPrograms =
+    std::to_array<const char*>({"/usr/bin/kubelet", "/usr/local/bin/kubelet", "/opt/bin/kubelet",
+                                "/var/lib/k0s/bin/kubelet", "/var/lib/rancher/rke2/bin/kubelet"});
+constexpr std::string_view kRoot = "/var/lib/kubelet";
 
 void AddFile(const Tree& tree, const std::string& path, KubeletFacts& kubelet) {
   const auto text = tree.Read(path);
@@ -52,6 +61,9 @@ void AddFlags(const Process& process, KubeletFacts& kubelet) {
   }
   if (!gates.empty()) table["featureGates"] = Value(std::move(gates));
   if (const auto driver = process.Option("cgroup-driver")) table["cgroupDriver"] = Value(*driver);
+  if (const auto socket = process.Option("container-runtime-endpoint")) {
+    table["containerRuntimeEndpoint"] = Value(*socket);
+  }
   Merge(kubelet.merged, flags, /*join_lists=*/false);
 }
 
@@ -67,18 +79,59 @@ Known<std::map<std::string, std::vector<std::string>>> ReadRegistered(const Tree
   return registered;
 }
 
-void FindProcess(const Tree& tree, KubeletFacts& kubelet) {
-  const auto processes = FindProcesses(tree, "kubelet");
-  if (!processes.empty()) {
-    kubelet.process = processes.front();
+// One that root has started by hand or by a service of another name is the node's kubelet when it
+// listens on the kubelet's socket.
+bool Serves(const Tree& tree, Questions& questions, const Process& process) {
+  const std::string socket =
+      process.Option("root-dir").value_or(std::string(kRoot)) + "/pod-resources/kubelet.sock";
+  if (!tree.Exists(socket)) return false;
+  const auto& peer = questions.Ask(Question::kSocketPeer, socket);
+  return peer.ok() && *peer == fmt::format("{}", process.pid);
+}
+
+void FindProcess(const Tree& tree, Questions& questions, KubeletFacts& kubelet) {
+  const Processes found = FindProcesses(tree, "kubelet");
+  if (!found.own.empty()) kubelet.process = found.own.front();
+  for (const Process& process : found.elsewhere) {
+    if (!kubelet.process && Serves(tree, questions, process)) kubelet.process = process;
+  }
+  if (kubelet.process) {
+    kubelet.unit = kubelet.process->unit;
     return;
+  }
+  kubelet.known = found.complete;
+  if (!found.elsewhere.empty()) {
+    kubelet.known.Update(
+        Error(absl::StatusCode::kFailedPrecondition,
+              "root runs a kubelet as {}, and whether it is this node's cannot be told; run it as "
+              "kubelet.service",
+              ToString(found.elsewhere.front())));
   }
   for (const Embedded& one : kEmbedded) {
-    if (FindProcesses(tree, one.process).empty()) continue;
+    const Processes with = FindProcesses(tree, one.process);
+    kubelet.known.Update(with.complete);
+    if (with.own.empty()) continue;
+    kubelet.known = absl::OkStatus();
     kubelet.embedded_in = one.process;
+    kubelet.distribution = one.distribution;
+    kubelet.unit = with.own.front().unit;
     kubelet.root = one.root;
+    kubelet.runtime_socket = with.own.front().Option("container-runtime-endpoint").value_or("");
     return;
   }
+}
+
+// Its program's, where that is the one that runs.
+Version VersionOf(const Tree& tree, Questions& questions, const KubeletFacts& kubelet) {
+  if (!kubelet.process) return {};
+  const std::string unit = kubelet.unit.empty() ? "kubelet.service" : kubelet.unit;
+  std::vector<std::string> places{ProgramOf(ReadUnit(tree, unit).settings["ExecStart"])};
+  places.insert(places.end(), kPrograms.begin(), kPrograms.end());
+  std::string program = RunnableProgram(tree, places, kubelet.process);
+  // A bundle of before processes were proved; there is nothing that could be run.
+  if (program.empty() && tree.captured()) program = kubelet.process->program;
+  if (program.empty()) return {};
+  return FindVersion(questions.Ask(Question::kVersion, program).value_or(""));
 }
 
 }  // namespace
@@ -115,9 +168,9 @@ std::optional<double> ParseGoDuration(std::string_view text) {
 
 KubeletFacts ObserveKubelet(const Tree& tree, Questions& questions) {
   KubeletFacts kubelet;
-  kubelet.root = "/var/lib/kubelet";
+  kubelet.root = kRoot;
   kubelet.merged = Value(Value::Table());
-  FindProcess(tree, kubelet);
+  FindProcess(tree, questions, kubelet);
   const Process none;
   const Process& process = kubelet.process ? *kubelet.process : none;
   if (const auto root = process.Option("root-dir")) kubelet.root = *root;
@@ -129,10 +182,12 @@ KubeletFacts ObserveKubelet(const Tree& tree, Questions& questions) {
     }
   }
   AddFlags(process, kubelet);
-  if (process.program.starts_with('/')) {
-    kubelet.version = FindVersion(questions.Ask(Question::kVersion, process.program).value_or(""));
+  if (const auto told = kubelet.merged.Text({"containerRuntimeEndpoint"})) {
+    kubelet.runtime_socket = *told;
   }
+  kubelet.version = VersionOf(tree, questions, kubelet);
   kubelet.socket = kubelet.root + "/pod-resources/kubelet.sock";
+  kubelet.real_socket = RealPath(tree, kubelet.socket);
   const auto socket = tree.Look(kubelet.socket);
   kubelet.socket_there = socket.ok() && socket->kind == Kind::kSocket;
   if (kubelet.socket_there) {

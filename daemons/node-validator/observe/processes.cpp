@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "daemons/common/node/process.h"
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 
@@ -41,15 +42,48 @@ std::string LockedMemory(const Tree& tree, int pid) {
   return "";
 }
 
-Process ReadProcess(const Tree& tree, int pid) {
-  Process process{.pid = pid};
-  std::istringstream words(tree.Read(fmt::format("/proc/{}/cmdline", pid)).value_or(""));
-  for (std::string word; std::getline(words, word, '\0');) process.arguments.push_back(word);
-  process.program = tree.Link(fmt::format("/proc/{}/exe", pid))
-                        .value_or(process.arguments.empty() ? "" : process.arguments[0]);
-  process.started = StartOf(tree, pid);
-  process.locked_memory = LockedMemory(tree, pid);
-  return process;
+// What proves it is read by another way; looking at it here puts it into a support bundle.
+void Note(const Tree& tree, int pid) {
+  for (const char* file : {"comm", "status", "cgroup", "cmdline"}) {
+    tree.Read(fmt::format("/proc/{}/{}", pid, file)).IgnoreError();
+  }
+  for (const char* link : {"exe", "ns/mnt", "ns/pid", "ns/user"}) {
+    tree.Link(fmt::format("/proc/{}/{}", pid, link)).IgnoreError();
+  }
+}
+
+std::vector<Process> Complete(const Tree& tree, const std::vector<node::Process>& found) {
+  std::vector<Process> processes;
+  for (const node::Process& one : found) {
+    Note(tree, one.pid);
+    processes.push_back({.pid = one.pid,
+                         .program = one.exe,
+                         .replaced = one.replaced,
+                         .arguments = one.arguments,
+                         .unit = one.unit,
+                         .started = StartOf(tree, one.pid),
+                         .locked_memory = LockedMemory(tree, one.pid)});
+  }
+  return processes;
+}
+
+// Of a bundle without proofs.
+void AddByName(const Tree& tree, std::string_view name, Processes& found) {
+  bool added = false;
+  for (const auto& entry : tree.List("/proc").value_or(std::vector<std::string>())) {
+    const auto pid = ParseDecimal(entry, INT32_MAX);
+    const std::string base = "/proc/" + entry;
+    if (!pid || tree.Exists(base + "/status") || tree.ReadLine(base + "/comm").value_or("") != name)
+      continue;
+    node::Process process{.pid = static_cast<int>(*pid),
+                          .exe = tree.Link(base + "/exe").value_or("")};
+    std::istringstream words(tree.Read(base + "/cmdline").value_or(""));
+    for (std::string word; std::getline(words, word, '\0');) process.arguments.push_back(word);
+    found.own.push_back(Complete(tree, {process}).front());
+    added = true;
+  }
+  if (added) found.complete = absl::OkStatus();
+  std::ranges::sort(found.own, {}, &Process::pid);
 }
 
 }  // namespace
@@ -68,21 +102,19 @@ std::optional<std::string> Process::Option(std::string_view name) const {
   return found;
 }
 
-std::vector<Process> FindProcesses(const Tree& tree, std::string_view name) {
-  std::vector<int> pids;
-  for (const std::string& entry : tree.fs().List("/proc").value_or(std::vector<std::string>())) {
-    const auto pid = ParseDecimal(entry, INT32_MAX);
-    if (!pid) continue;
-    const auto comm = tree.fs().ReadAttribute(fmt::format("/proc/{}/comm", *pid));
-    if (comm.ok() && *comm == name) pids.push_back(static_cast<int>(*pid));
-  }
-  std::ranges::sort(pids);
-  std::vector<Process> processes;
-  for (const int pid : pids) {
-    tree.Read(fmt::format("/proc/{}/comm", pid)).IgnoreError();
-    processes.push_back(ReadProcess(tree, pid));
-  }
-  return processes;
+std::string ToString(const Process& process) {
+  return fmt::format("pid {} ({})", process.pid,
+                     process.unit.empty() ? "in no service" : process.unit);
+}
+
+Processes FindProcesses(const Tree& tree, std::string_view name) {
+  const node::Processes seen = node::OwnProcesses(tree.fs(), name);
+  Note(tree, 1);
+  Processes found{.own = Complete(tree, seen.own),
+                  .elsewhere = Complete(tree, seen.elsewhere),
+                  .complete = seen.complete};
+  if (tree.captured()) AddByName(tree, name, found);
+  return found;
 }
 
 }  // namespace gpuhost::node_validator

@@ -9,8 +9,10 @@ namespace gpuhost::node_validator {
 
 struct Process {
   int pid = 0;
-  std::string program;                 // what it was started from: "/usr/bin/kubelet"
+  std::string program;                 // the file that it runs; a text to compare, not to run
+  bool replaced = false;               // that file has been removed or replaced since
   std::vector<std::string> arguments;  // with the program's name first
+  std::string unit;                    // its service; "" for none
   std::optional<int64_t> started;      // seconds since 1970
   std::string locked_memory;           // its limit: "unlimited" or a number of bytes
 
@@ -18,7 +20,16 @@ struct Process {
   std::optional<std::string> Option(std::string_view name) const;
 };
 
-// The processes by these names (/proc/<pid>/comm), the lowest number first.
-std::vector<Process> FindProcesses(const Tree& tree, std::string_view name);
+// "pid 1201 (docker.service)".
+std::string ToString(const Process& process);
+
+// Those of the node itself: see daemons/common/node/process.h. A bundle that was made before
+// processes were proved has the names alone; there they count.
+struct Processes {
+  std::vector<Process> own;        // lowest number first
+  std::vector<Process> elsewhere;  // root's, in no service of this program
+  absl::Status complete;           // not OK: there may be others
+};
+Processes FindProcesses(const Tree& tree, std::string_view name);
 
 }  // namespace gpuhost::node_validator

@@ -23,6 +23,10 @@ std::string_view NameOf(Question question) {
       return "version";
     case Question::kContainerdDump:
       return "containerd-dump";
+    case Question::kRuntimeVersion:
+      return "runtime-version";
+    case Question::kSocketPeer:
+      return "socket-peer";
     case Question::kConnects:
       return "connects";
     case Question::kPodResourcesGet:

@@ -20,8 +20,10 @@ enum class Question {
   kKvmVersion,       // KVM_GET_API_VERSION of /dev/kvm, "12"
   kOpens,            // opening a device node for reading: ""
   kFreeSpace,        // of a directory's file system: "free bytes, free inodes, all inodes"
-  kVersion,          // what a program prints for --version
-  kContainerdDump,   // `containerd config dump` with that configuration file
+  kVersion,          // what a program prints for --version; only one that root alone can change
+  kContainerdDump,   // "PROGRAM FILE": `containerd config dump` with that configuration file
+  kRuntimeVersion,   // what the container runtime on that socket is: "containerd v2.1.4"
+  kSocketPeer,       // the process of the node itself that listens on a socket: "1201"
   kConnects,         // whether anybody listens on a socket: ""
   kPodResourcesGet,  // what the kubelet on that socket says of a pod that does not exist
   kRuntimeHandlers,  // the handlers that the running container runtime has, one a line

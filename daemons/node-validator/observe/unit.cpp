@@ -11,15 +11,24 @@ constexpr auto kDirectories = std::to_array<std::string_view>(
     {"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
      "/usr/lib/systemd/system", "/lib/systemd/system"});
 
+// systemd takes blanks on both sides of the sign.
+std::string Trimmed(const std::string& text) {
+  constexpr const char* kBlanks = " \t\r";
+  const size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
 void Add(const std::string& text, Unit& unit) {
   bool in_service = false;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with('[')) in_service = line.starts_with("[Service]");
     const size_t equals = line.find('=');
-    if (in_service && equals != std::string::npos && !line.starts_with('#')) {
-      unit.settings[line.substr(0, equals)] = line.substr(equals + 1);
-    }
+    const bool comment = line.starts_with('#') || line.starts_with(';');
+    if (!in_service || equals == std::string::npos || comment) continue;
+    const std::string value = Trimmed(line.substr(equals + 1));
+    unit.settings[Trimmed(line.substr(0, equals))] = value;
   }
 }
 

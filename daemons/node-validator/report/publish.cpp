@@ -2,6 +2,7 @@
 #include "daemons/node-validator/report/publish.h"
 
 #include "daemons/common/service/metrics.h"
+#include "daemons/node-validator/bundle/redact_text.h"
 #include "daemons/node-validator/report/json.h"
 #include "libgpuhost/base/status.h"
 
@@ -54,7 +55,7 @@ absl::Status Withdraw(HostFs& fs, const std::string& directory) {
 absl::Status Publish(HostFs& fs, const std::string& directory, const Report& report,
                      std::time_t now) {
   GPUHOST_TRY(fs.WriteFileAtomic(directory + "/node-validator.report.json",
-                                 RenderReportJson(report), 0644));
+                                 RedactText(RenderReportJson(report)), 0644));
   GPUHOST_TRY(
       fs.WriteFileAtomic(directory + "/node-validator.prom", RenderGauges(report, now), 0644));
   if (VerdictOf(report) == Verdict::kNotReady) return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "daemons/node-validator/checks/catalogue.h"
+#include "libgpuhost/base/status.h"
 
 namespace gpuhost::node_validator {
 namespace {
@@ -22,6 +23,13 @@ std::string_view CauseOf(const Check& check, Severity severity, const Failed& fa
     return deeper.empty() ? id : deeper;
   }
   return {};
+}
+
+Findings Examine(const Group& group, const Check& check, const Facts& facts) {
+  if (group.known == nullptr || group.known(facts).ok()) return check.examine(facts);
+  const bool says = check.id == group.known_by;
+  return {
+      Unknown(says ? Text(group.known(facts)) : fmt::format("see {}", group.known_by), "/proc")};
 }
 
 std::string TechnologyOf(const Facts& facts) {
@@ -47,7 +55,7 @@ Report Judge(const Facts& facts) {
   Failed failed;
   for (const Group& group : Catalogue()) {
     for (const Check& check : group.checks) {
-      for (Finding& finding : check.examine(facts)) {
+      for (Finding& finding : Examine(group, check, facts)) {
         const Severity severity = finding.severity.value_or(check.severity);
         if (finding.state == State::kFail) {
           const auto known = failed.try_emplace(check.id, severity).first;

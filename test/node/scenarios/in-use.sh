@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# A GPU whose VFIO group is open is neither switched nor unbound; when it is free again, it is.
+# A GPU whose VFIO group is open is neither switched nor unbound; when it is free again, it is. Whoever
+# cannot see all processes moves nothing, and says what is missing.
 node='--gpus 2 --boot-ms 300'
 guest() {
   vfio-manage bind --all
@@ -10,6 +11,13 @@ guest() {
   expect "nothing switched" "off off" "$(modes)"
   fails 3 vfio-manage unbind --all
   expect "the one in use stays" "none vfio-pci" "$(drivers)"
+  vfio-manage bind --all
+  fails 3 unshare --pid --fork --mount-proc vfio-manage unbind --all
+  expect_text "a PID namespace of its own" "hostPID: true" "$output"
+  fails 3 setpriv --bounding-set=-sys_ptrace vfio-manage unbind --all
+  expect_text "a capability" "run with CAP_SYS_PTRACE" "$output"
+  expect "both stay" "vfio-pci vfio-pci" "$(drivers)"
+  vfio-manage unbind --device-id "$(bdf 0)"
   exec 9>&-
   switch on
   expect "switched" "on on" "$(modes)"

@@ -6,13 +6,16 @@
 
 #include <catch2/catch.hpp>
 
-#include "libgpuhost/base/child.h"
-#include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
-#include "test/fake/fake_clock.h"
 #include "test/fake/temp_root.h"
 
 using namespace gpuhost;
+
+namespace {
+
+constexpr Duration kGenerous = std::chrono::seconds(60);
+
+}  // namespace
 
 TEST_CASE("paths are looked up below the root") {
   fake::TempRoot root;
@@ -48,14 +51,6 @@ TEST_CASE("a write in a child does the write and brings back the errno") {
   REQUIRE(fs.WriteWithin(std::chrono::seconds(30), "/attribute", "on").ok());
   CHECK(root.Content("/attribute") == "on");
   CHECK(absl::IsNotFound(fs.WriteWithin(std::chrono::seconds(30), "/none", "on")));
-}
-
-TEST_CASE("a write that blocks is given up") {
-  fake::TempRoot root;
-  const std::string fifo = root.Of("/fifo").string();
-  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);  // opening it for writing waits for a reader
-  const absl::Status status = WriteInChild(std::chrono::milliseconds(1), fifo, "1");
-  CHECK(absl::IsDeadlineExceeded(status));
 }
 
 TEST_CASE("a file is replaced as a whole") {
@@ -109,31 +104,6 @@ TEST_CASE("bytes at an offset, all or an error") {
   CHECK(root.Content("/config") == "0123xy6789");
 }
 
-TEST_CASE("a lock has one holder, and the next one is told who") {
-  fake::TempRoot root;
-  HostFs fs(root.path());
-  fake::FakeClock clock;
-  const auto acquire = [&] {
-    return FileLock::Acquire(fs, clock, "0000:01:00.0", std::chrono::seconds(1));
-  };
-  {
-    const auto first = acquire();
-    REQUIRE(first.ok());
-    const auto second = acquire();
-    CHECK(absl::IsUnavailable(second.status()));
-    CHECK(Text(second.status()).find(fmt::format("process {}", ::getpid())) != std::string::npos);
-  }
-  CHECK(acquire().ok());
-}
-
-TEST_CASE("programs run below a root, and their complaint is the error") {
-  const auto limit = std::chrono::seconds(30);
-  CHECK(RunProgram(limit, "/", {"/bin/true"}).ok());
-  CHECK(absl::IsNotFound(RunProgram(limit, "/", {"/bin/no-such-program"})));
-  const absl::Status status = RunProgram(limit, "/", {"/bin/sh", "-c", "echo broken >&2; exit 3"});
-  CHECK(Text(status).find("broken") != std::string::npos);
-}
-
 TEST_CASE("names of files and directories are moved, added and removed") {
   fake::TempRoot root;
   HostFs fs(root.path());
@@ -170,4 +140,54 @@ TEST_CASE("a file that is replaced keeps its owner") {
   CHECK(now.st_uid == 12);
   CHECK(now.st_gid == 34);
   CHECK((now.st_mode & 07777) == 0640);
+}
+
+TEST_CASE("no link is followed where processes with fewer rights may write, too") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  root.File("/etc/secret", "kept");
+  root.Directory("/run/nvidia/gpuhost");
+  root.Link("/run/nvidia/gpuhost/flight", root.path() + "/etc");
+  CHECK(absl::IsFailedPrecondition(fs.WriteFileAtomic("/run/nvidia/gpuhost/flight/x", "1", 0644)));
+  CHECK(absl::IsFailedPrecondition(fs.Remove("/run/nvidia/gpuhost/flight/secret")));
+  CHECK(absl::IsFailedPrecondition(fs.Rename("/run/nvidia/gpuhost/flight/secret", "/x")));
+  CHECK(absl::IsFailedPrecondition(fs.HardLink("/etc/secret", "/run/nvidia/gpuhost/flight/x")));
+  CHECK(absl::IsFailedPrecondition(fs.ReplaceLink("/run/nvidia/gpuhost/flight/x", "y")));
+  CHECK(absl::IsFailedPrecondition(fs.MakeDirectories("/run/nvidia/gpuhost/flight/x")));
+  const absl::Status status = fs.PrivateDirectory("/run/nvidia/gpuhost/flight").status();
+  CHECK(Text(status).find("'flight' is a link") != std::string::npos);
+  CHECK(fs.List("/etc").value() == std::vector<std::string>{"secret"});
+  // The last name is replaced and not followed.
+  root.Link("/run/nvidia/gpuhost/a.json", root.path() + "/etc/secret");
+  REQUIRE(fs.WriteFileAtomic("/run/nvidia/gpuhost/a.json", "new", 0644).ok());
+  CHECK(root.Content("/etc/secret") == "kept");
+  // Elsewhere links are an administrator's.
+  root.Link("/var/run", "../run");
+  root.Directory("/run/cdi");
+  CHECK(fs.WriteFileAtomic("/var/run/cdi/x.yaml", "1", 0644).ok());
+}
+
+TEST_CASE("a private directory is closed to others, also one that was open before") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  const auto mode = [&] {
+    struct stat info {};
+    ::stat(root.Of("/run/nvidia/gpuhost/lock").c_str(), &info);
+    return info.st_mode & 07777;
+  };
+  REQUIRE(fs.MakeDirectories("/run/nvidia/gpuhost/lock").ok());
+  CHECK(mode() == 0755);
+  REQUIRE(fs.PrivateDirectory("/run/nvidia/gpuhost/lock").ok());
+  CHECK(mode() == 0700);
+}
+
+TEST_CASE("what may never return is read by a child") {
+  fake::TempRoot root;
+  HostFs fs(root.path());
+  root.File("/attribute", "value\n");
+  root.File("/config", "0123456789");
+  CHECK(*fs.ReadWithin(kGenerous, "/attribute") == "value");
+  CHECK(absl::IsNotFound(fs.ReadWithin(kGenerous, "/none").status()));
+  CHECK(*fs.ReadAtWithin(kGenerous, "/config", 4, 2) == "45");
+  CHECK(absl::IsOutOfRange(fs.ReadAtWithin(kGenerous, "/config", 9, 2).status()));
 }

@@ -63,6 +63,7 @@ class Node : public NodeWorld {
     CHECK(Label("zone") == "a");
     CHECK(machine.kernel.Exists(kReadinessFile));
     CHECK(Resets() - resets_before_ <= 2);
+    for (const auto& device : Document().devices) CHECK(device.unusable.empty());
   }
 
  private:

@@ -59,6 +59,20 @@ TEST_CASE("a failed change is recorded, a good or a refused one is not") {
   CHECK(bad["knobs"]["ppcie"]["may_change"] == true);
 }
 
+TEST_CASE("the firmware of a GPU in use is not asked for the record of a failed change") {
+  fake::Machine machine(2);
+  Switch(machine, Mode::kOn);
+  machine.Bring(1, Mode::kOff);
+  machine.HoldOpen(0, 1, "qemu");
+  machine.gpu(0).ForbidBarWrites(true);
+  machine.gpu(1).Set(Fault::kResetNoLatch);
+  Switch(machine, Mode::kOn);
+  const auto record = Record(machine, 1);
+  CHECK_FALSE(record["devices"][0].contains("knobs"));
+  CHECK(record["devices"][1].contains("knobs"));
+  CHECK(machine.gpu(0).counters().violations == 0);
+}
+
 TEST_CASE("a GPU that is stuck in its reset is not touched any more") {
   fake::Machine machine(2);
   machine.gpu(0).Set(Fault::kResetHangs);

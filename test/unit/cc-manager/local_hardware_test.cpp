@@ -59,8 +59,8 @@ TEST_CASE("a survey says whether there is something to do") {
   CHECK_FALSE(node.Query(Mode::kOn).settled);
   CHECK(node.Query(Mode::kOn).admission.ok());
 
-  node.machine.gpu(1).SetKnob(8, 1);      // armed by somebody else
-  CHECK(node.Query(Mode::kOff).settled);  // not known
+  node.machine.gpu(1).SetKnob(8, 1);                                   // armed by somebody else
+  CHECK_FALSE(node.Query(Mode::kOff).devices[1].pending.has_value());  // only the firmware knows
   const Survey asked = node.Query(Mode::kOff, true);
   CHECK_FALSE(asked.settled);
   CHECK(asked.devices[0].pending == State::kOff);
@@ -268,4 +268,59 @@ TEST_CASE("all resets are under way at the same time") {
   });
   CHECK(node.hardware.Reset()->status.ok());
   CHECK(together);
+}
+
+TEST_CASE(
+    "before a change the firmware says whether its knobs may be set, and nothing is written") {
+  Node node(2);
+  node.machine.gpu(1).Set(Fault::kKnobLocked);
+  CHECK(node.Query(Mode::kOn).admission.ok());
+  const Survey asked = node.Query(Mode::kOn, true);
+  CHECK(absl::IsFailedPrecondition(asked.admission));
+  CHECK(Text(asked.admission).find("0000:02:00.0: ") == 0);
+  CHECK_FALSE(asked.busy);
+  CHECK(node.NothingArmed());
+  CHECK(node.Query(Mode::kOff, true).settled);  // there is nothing to be set
+
+  node.machine.HoldOpen(0, 7, "qemu");  // one that would be waited for is no reason to wait
+  CHECK_FALSE(node.Query(Mode::kOn, true).busy);
+}
+
+TEST_CASE("a firmware that does not answer refuses a change, and does not begin one") {
+  Node node(2);
+  node.machine.gpu(1).Set(GENERATE(Fault::kRpcSilent, Fault::kRpcError));
+  CHECK_FALSE(node.Query(Mode::kOn, true).admission.ok());
+  const Survey same = node.Query(Mode::kOff, true);
+  CHECK(same.settled);
+  CHECK_FALSE(same.devices[1].pending.has_value());
+  CHECK_FALSE(same.devices[1].error.empty());
+}
+
+TEST_CASE("devices that somebody armed are disarmed in whatever mode they are, without a reset") {
+  Node node(3);
+  node.machine.Bring(1, Mode::kDevtools);
+  node.machine.gpu(0).SetKnob(8, 1);
+  node.machine.gpu(1).SetKnob(6, 0);
+  node.machine.gpu(2).SetKnob(8, 1);
+  node.machine.HoldOpen(2, 7, "qemu");
+  const uint64_t resets = node.Resets();
+  CHECK(node.hardware.Disarm()->status.ok());
+  CHECK(node.machine.Pending(0) == State::kOff);
+  CHECK(node.machine.Pending(1) == State::kDevtools);
+  CHECK(node.machine.Pending(2) == State::kOn);  // its user's
+  CHECK(node.Resets() == resets);
+  CHECK(absl::IsFailedPrecondition(node.hardware.Disarm()->status));  // nothing is armed any more
+}
+
+TEST_CASE(
+    "a GPU that has been in use since the start begins no change, and is not settled either") {
+  Node node(2);
+  for (size_t i = 0; i < 2; ++i) node.machine.Bring(i, Mode::kOn);
+  node.machine.RunVirtualMachine(0, 7);
+  const Survey same = node.Query(Mode::kOn, true);
+  CHECK(same.settled);
+  CHECK_FALSE(same.devices[0].settled);
+  CHECK(same.devices[1].settled);
+  CHECK_FALSE(node.Query(Mode::kOff).settled);
+  CHECK(node.Query(Mode::kOff).busy);
 }

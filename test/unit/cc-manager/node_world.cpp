@@ -3,6 +3,9 @@
 
 #include <absl/strings/escaping.h>
 
+#include <catch2/catch.hpp>
+
+#include "daemons/cc-manager/run.h"
 #include "libgpuhost/gpu/chips.h"
 
 namespace gpuhost::cc_manager {
@@ -38,7 +41,10 @@ class MortalHttp : public kube::HttpClient {
 Woken ScriptedWakeup::Wait(std::optional<Duration> limit) {
   clock_.SleepFor(limit.value_or(std::chrono::hours(1)));
   if (stopped_) return {.stop = true};
-  if (limit == Duration::zero()) return {};
+  if (limit == Duration::zero()) {
+    if (at_last_moment_) at_last_moment_();
+    return {};
+  }
   if (events_.empty()) {
     exhausted_ = true;
     return {.stop = true};
@@ -46,7 +52,7 @@ Woken ScriptedWakeup::Wait(std::optional<Duration> limit) {
   const auto event = std::move(events_.front());
   events_.pop_front();
   event();
-  return {.stop = stopped_};
+  return {.stop = stopped_, .asked = std::exchange(asked_, false)};
 }
 
 NodeWorld::NodeWorld(std::vector<std::string_view> boards, bool in_cluster,
@@ -87,7 +93,8 @@ void NodeWorld::Restart(fake::Life* life, const Wrap& wrap) {
     const auto seen = node->Seen();
     return seen.ok() ? WantedMode(seen->labels, fallback) : seen.status();
   };
-  reporter = std::make_unique<Reporter>(machine.kernel, node.get(), metrics, settings);
+  reporter =
+      std::make_unique<Reporter>(machine.kernel, machine.clock, node.get(), metrics, settings);
   manager = std::make_unique<Manager>(Manager::World{machine.kernel, machine.clock, *hardware,
                                                      node.get(), wakeup, *reporter, wanted},
                                       settings);
@@ -97,6 +104,51 @@ std::string NodeWorld::Label(const std::string& name) const {
   const auto labels = server->LabelsOf("n");
   const auto label = labels.find(name);
   return label == labels.end() ? "absent" : label->second;
+}
+
+service::StatusDocument NodeWorld::Document() {
+  return service::ReadStatusDocument(machine.kernel, "cc-manager").value();
+}
+
+void NodeWorld::PluginAnswers(service::StatusDocument answer) {
+  answer.daemon = "sandbox-device-plugin";
+  answer.transition = Document().transition;
+  REQUIRE(service::Publish(machine.kernel, answer).ok());
+}
+
+void NodeWorld::AddOperands() {
+  server->AddOperand(
+      {.node = "n", .label = kVfio, .name_space = "gpu-operator", .app = "nvidia-vfio-manager"});
+  server->AddOperand({.node = "n",
+                      .label = kKataPlugin,
+                      .name_space = "gpu-operator",
+                      .app = "nvidia-kata-sandbox-device-plugin-daemonset"});
+}
+
+void NodeWorld::OnPublish(Phase phase, std::function<void()> event) {
+  machine.kernel.FailWritesWhile([this, phase, event = std::move(event)](const std::string& path) {
+    if (path.ends_with("/cc-manager.json") && manager->stand().phase == phase) event();
+    return false;
+  });
+}
+
+int NodeWorld::RunFor(Duration time) {
+  const TimePoint end = machine.clock.Now() + time;
+  for (int i = 0; i < 100000; ++i) {
+    wakeup.Then([this, end] {
+      if (machine.clock.Now() >= end) wakeup.Stop();
+    });
+  }
+  std::atomic<bool> ready = false;
+  return RunDaemon(*manager, *reporter, wakeup, machine.clock, ready);
+}
+
+int NodeWorld::OperandPatches() const {
+  int patches = 0;
+  for (const auto& patch : server->patches()) {
+    if (patch.body.find("gpu.deploy") != std::string::npos) ++patches;
+  }
+  return patches;
 }
 
 bool NodeWorld::AllIn(cc::Mode mode) {

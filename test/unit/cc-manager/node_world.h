@@ -10,6 +10,7 @@
 #include "daemons/cc-manager/local_hardware.h"
 #include "daemons/cc-manager/manager.h"
 #include "daemons/common/kube/endpoint_source.h"
+#include "daemons/common/service/status_document.h"
 #include "test/apiserver/scripted_api_server.h"
 #include "test/fake/mortal.h"
 
@@ -33,6 +34,10 @@ class ScriptedWakeup : public Wakeup {
     for (int i = 0; i < waits; ++i) Then([] {});
   }
   void Stop() { stopped_ = true; }
+  // The next wait ends with somebody asking for another try.
+  void Ask() { asked_ = true; }
+  // Happens each time that the manager looks whether to go on without waiting: once all is armed.
+  void AtLastMoment(std::function<void()> event) { at_last_moment_ = std::move(event); }
   bool exhausted() const { return exhausted_; }
 
   Woken Wait(std::optional<Duration> limit) override;
@@ -40,7 +45,8 @@ class ScriptedWakeup : public Wakeup {
  private:
   Clock& clock_;
   std::deque<std::function<void()>> events_;
-  bool stopped_ = false, exhausted_ = false;
+  std::function<void()> at_last_moment_;
+  bool stopped_ = false, exhausted_ = false, asked_ = false;
 };
 
 // A node with GPUs and cc-manager on it, and an API server where the cluster is. What cc-manager
@@ -66,6 +72,17 @@ class NodeWorld {
   void SetMode(const std::string& value) {
     server->SetLabels("n", {{"nvidia.com/cc.mode", value}});
   }
+  // The status document, and what our plugin may answer to the change that it names.
+  service::StatusDocument Document();
+  void PluginAnswers(service::StatusDocument answer);
+  // Adds the GPU Operator's pods that the labels deploy.
+  void AddOperands();
+  // Happens before each write of the status document in this phase.
+  void OnPublish(Phase phase, std::function<void()> event);
+  // RunDaemon, until so much time has passed.
+  int RunFor(Duration time);
+  // Patches that change a deploy label.
+  int OperandPatches() const;
   // Whether every device is in the mode and none is armed.
   bool AllIn(cc::Mode mode);
   uint64_t Resets();

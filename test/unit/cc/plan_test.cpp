@@ -50,16 +50,17 @@ TEST_CASE("modes print as they parse, and nothing else parses") {
 
 TEST_CASE("protected PCIe is decoded before CC") {
   using gpu::ModeWord;
-  CHECK(cc::DecodeState(ModeWord::kHopper, 0x00) == State::kOff);
-  CHECK(cc::DecodeState(ModeWord::kHopper, 0x01) == State::kOn);
-  CHECK(cc::DecodeState(ModeWord::kHopper, 0x03) == State::kDevtools);
-  CHECK(cc::DecodeState(ModeWord::kHopper, 0x02) == State::kInvalid);
-  CHECK(cc::DecodeState(ModeWord::kHopper, 0x20) == State::kPpcie);
-  CHECK(cc::DecodeState(ModeWord::kHopper, 0x180) == State::kOff);          // power-efficient bits
-  CHECK(cc::DecodeState(ModeWord::kBlackwell, 0x143) == State::kDevtools);  // and other bits
-  CHECK(cc::DecodeState(ModeWord::kBlackwell, 0x20) == State::kOff);
-  CHECK(cc::DecodeState(ModeWord::kSwitch, 1) == State::kPpcie);
-  CHECK(cc::DecodeState(ModeWord::kSwitch, 0) == State::kOff);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x00).value() == State::kOff);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x01).value() == State::kOn);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x03).value() == State::kDevtools);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x02).value() == State::kInvalid);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x20).value() == State::kPpcie);
+  CHECK(cc::DecodeState(ModeWord::kHopper, 0x180).value() == State::kOff);  // power-efficient bits
+  CHECK(cc::DecodeState(ModeWord::kBlackwell, 0x143).value() ==
+        State::kDevtools);  // and other bits
+  CHECK(cc::DecodeState(ModeWord::kBlackwell, 0x20).value() == State::kOff);
+  CHECK(cc::DecodeState(ModeWord::kSwitch, 1).value() == State::kPpcie);
+  CHECK(cc::DecodeState(ModeWord::kSwitch, 0).value() == State::kOff);
 }
 
 TEST_CASE("the knobs of a mode bring this mode") {

@@ -10,6 +10,7 @@
 #include "daemons/gpuhostctl/render.h"
 #include "daemons/gpuhostctl/status.h"
 #include "daemons/gpuhostctl/top.h"
+#include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 #include "test/fake/machine.h"
 #include "test/fake/other_process.h"
@@ -46,6 +47,32 @@ TEST_CASE("gpuhostctl shows what is there and writes nothing") {
   CHECK(rows[1].mode.empty());
   CHECK(rows[1].broken);
   CHECK(machine.gpu(0).counters().violations == 0);
+}
+
+TEST_CASE("a GPU that somebody changes is not touched by a look") {
+  fake::Machine machine(2);
+  machine.kernel.Lock("0000:01:00.0", /*in_reset=*/true);
+  const auto lock = FileLock::Acquire(machine.kernel, machine.clock, "0000:01:00.0", {});
+  const auto rows = Status(machine, true);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].mode.empty());
+  CHECK_FALSE(rows[0].broken);
+  CHECK(rows[0].note.find("is changing it") != std::string::npos);
+  CHECK(rows[1].mode == "off");
+  CHECK(machine.kernel.hangs().empty());
+}
+
+TEST_CASE("users that cannot be seen are unknown, not none") {
+  fake::Machine machine(2);
+  machine.HoldOpen(0, 12, "qemu");
+  machine.root.Remove("/proc/2");  // no first PID namespace
+  const auto rows = Status(machine, true);
+  CHECK(rows[0].users_known);
+  CHECK(rows[0].in_use_by == "qemu (pid 12)");
+  CHECK_FALSE(rows[1].users_known);
+  CHECK(rows[1].pending.empty());
+  CHECK(rows[1].note.find("hostPID") != std::string::npos);
+  CHECK(gpuhostctl::RenderJson(rows).find("\"users_known\": false") != std::string::npos);
 }
 
 TEST_CASE("a GPU armed by somebody else shows when the firmware is asked") {

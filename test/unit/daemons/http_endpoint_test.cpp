@@ -2,12 +2,14 @@
 #include "daemons/common/service/http_endpoint.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
 
+#include "daemons/common/service/http_request.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/base/unique_fd.h"
 
@@ -15,9 +17,12 @@ using namespace gpuhost;
 
 namespace {
 
-UniqueFd Connect(int port) {
+UniqueFd Connect(int port, const char* from = "127.0.0.1") {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in address{};
+  address.sin_family = AF_INET;
+  REQUIRE(::inet_pton(AF_INET, from, &address.sin_addr) == 1);
+  REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -25,8 +30,8 @@ UniqueFd Connect(int port) {
   return fd;
 }
 
-std::string Ask(int port, const std::string& request) {
-  const UniqueFd fd = Connect(port);
+std::string Ask(int port, const std::string& request, const char* from = "127.0.0.1") {
+  const UniqueFd fd = Connect(port, from);
   REQUIRE(::write(fd.get(), request.data(), request.size()) ==
           static_cast<ssize_t>(request.size()));
   std::string answer;
@@ -37,9 +42,21 @@ std::string Ask(int port, const std::string& request) {
   return answer;
 }
 
-std::string Get(int port, const std::string& path) {
-  return Ask(port, "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+std::string Get(int port, const std::string& path, const char* from = "127.0.0.1") {
+  return Ask(port, "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", from);
 }
+
+// Sends a byte whenever nothing has come for a moment, until the other side ends the connection.
+bool EndsThoughItDribbles(const UniqueFd& fd) {
+  for (int i = 0; i < 10'000; ++i) {
+    pollfd one{.fd = fd.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&one, 1, 5) > 0) return true;
+    if (::send(fd.get(), "x", 1, MSG_NOSIGNAL) < 0) return true;
+  }
+  return false;
+}
+
+const auto kYes = [] { return true; };
 
 }  // namespace
 
@@ -84,6 +101,68 @@ TEST_CASE("an answer of any size arrives, and a client that says nothing holds n
 
   const UniqueFd silent = Connect((*endpoint)->port());
   endpoint->reset();
+}
+
+TEST_CASE("one address cannot keep the others out") {
+  service::Metrics metrics;
+  auto endpoint = service::HttpEndpoint::Listen(
+      "127.0.0.1:0", {metrics, kYes, kYes},
+      {.connections = 4, .of_one_address = 2, .whole_request = std::chrono::hours(1)});
+  REQUIRE(endpoint.ok());
+  const int port = (*endpoint)->port();
+  const UniqueFd first = Connect(port, "127.0.0.2"), second = Connect(port, "127.0.0.2");
+  CHECK(Get(port, "/healthz").find(" 200 ") != std::string::npos);
+  const UniqueFd third = Connect(port, "127.0.0.2");
+  char byte;
+  CHECK(::read(third.get(), &byte, 1) <= 0);
+  CHECK(Get(port, "/healthz", "127.0.0.3").find(" 200 ") != std::string::npos);
+}
+
+TEST_CASE("connections in all are limited, and free again when they end") {
+  service::Metrics metrics;
+  auto endpoint = service::HttpEndpoint::Listen(
+      "127.0.0.1:0", {metrics, kYes, kYes},
+      {.connections = 2, .of_one_address = 2, .whole_request = std::chrono::hours(1)});
+  REQUIRE(endpoint.ok());
+  const int port = (*endpoint)->port();
+  UniqueFd first = Connect(port), second = Connect(port);
+  char byte;
+  const UniqueFd third = Connect(port, "127.0.0.2");
+  CHECK(::read(third.get(), &byte, 1) <= 0);
+  // Half closed, it is noticed before anything that comes after.
+  REQUIRE(::shutdown(first.get(), SHUT_WR) == 0);
+  CHECK(::read(first.get(), &byte, 1) == 0);
+  CHECK(Get(port, "/readyz").find(" 200 ") != std::string::npos);
+}
+
+TEST_CASE("a client that sends a byte now and then is cut all the same") {
+  service::Metrics metrics;
+  auto endpoint = service::HttpEndpoint::Listen("127.0.0.1:0", {metrics, kYes, kYes},
+                                                {.whole_request = std::chrono::milliseconds(50)});
+  REQUIRE(endpoint.ok());
+  CHECK(EndsThoughItDribbles(Connect((*endpoint)->port())));
+}
+
+TEST_CASE("request heads: whole, in pieces, and none") {
+  using Kind = service::RequestHead::Kind;
+  const auto kind = [](std::string_view text) { return service::ParseRequestHead(text).kind; };
+  const auto head = service::ParseRequestHead("GET /metrics?a=b HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(head.kind == Kind::kComplete);
+  CHECK(head.method == "GET");
+  CHECK(head.path == "/metrics");
+  CHECK(service::ParseRequestHead("GET / HTTP/1.0\n\n").path == "/");
+  for (const char* part :
+       {"", "G", "GET / HTTP/1.1", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\n\r"}) {
+    CAPTURE(part);
+    CHECK(kind(part) == Kind::kIncomplete);
+  }
+  for (const char* none :
+       {"\r\n\r\n", "nonsense\r\n\r\n", "GET /\r\n\r\n", " / HTTP/1.1\r\n\r\n",
+        "GET x HTTP/1.1\r\n\r\n", "GET / HTTP/2\r\n\r\n", "GET /a /b HTTP/1.1\r\n\r\n"}) {
+    CAPTURE(none);
+    CHECK(kind(none) == Kind::kInvalid);
+  }
+  CHECK(kind("GET /" + std::string(service::RequestHead::kLongestHead, 'x')) == Kind::kInvalid);
 }
 
 TEST_CASE("an address that cannot be used is refused") {

@@ -59,6 +59,25 @@ TEST_CASE("a file that is no status document is refused and then replaced") {
   CHECK(service::ReadStatusDocument(fs, "x").ok());
 }
 
+// systemd 252 takes each line of a message for an assignment, drops a message of more than 4096
+// bytes, READY=1 with it, and a status that is not UTF-8.
+TEST_CASE("what comes from outside cannot say more than a status, nor make it too long") {
+  const auto render = [](std::string_view status) {
+    return service::Render({.ready = true, .status = status});
+  };
+  CHECK(render("bad digest x\nSTOPPING=1\nMAINPID=1\rX") ==
+        "READY=1\nSTATUS=bad digest x?STOPPING=1?MAINPID=1?X");
+  CHECK(render(std::string(1, '\0') + "a\x7f") == "READY=1\nSTATUS=?a?");
+  CHECK(render("gr\xc3\xb6\xc3 \xed\xa0\x80") == "READY=1\nSTATUS=gr\xc3\xb6? ???");
+  std::string many = "x";
+  for (int i = 0; i < 3000; ++i) many += "\xe2\x82\xac";
+  const std::string line = render(many);
+  CHECK(line.size() <= 4096);
+  CHECK(line.ends_with("\xe2\x82\xac"));
+  CHECK(service::Render({.stopping = true}) == "STOPPING=1\n");
+  CHECK(service::Render({.watchdog = true}) == "WATCHDOG=1\n");
+}
+
 TEST_CASE("the service manager is told, and its absence is no error") {
   fake::TempRoot root;
   const std::string path = root.Of("/notify").string();
@@ -68,12 +87,12 @@ TEST_CASE("the service manager is told, and its absence is no error") {
   REQUIRE(::bind(server.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
 
   ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
-  service::Notify("READY=1");
+  service::Notify({.ready = true});
   char text[64];
   const ssize_t size = ::recv(server.get(), text, sizeof text, MSG_DONTWAIT);
-  CHECK(std::string(text, static_cast<size_t>(std::max<ssize_t>(size, 0))) == "READY=1");
+  CHECK(std::string(text, static_cast<size_t>(std::max<ssize_t>(size, 0))) == "READY=1\n");
   ::unsetenv("NOTIFY_SOCKET");
-  service::Notify("READY=1");
+  service::Notify({.ready = true});
   CHECK(::recv(server.get(), text, sizeof text, MSG_DONTWAIT) < 0);
 }
 

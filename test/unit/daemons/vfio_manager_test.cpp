@@ -37,11 +37,7 @@ struct Bench {
   std::string DriverOf(const std::string& bdf) const {
     return kernel.LinkName("/sys/bus/pci/devices/" + bdf + "/driver").value_or("");
   }
-  void HoldNvidia(const std::string& bdf) {
-    root.File("/proc/driver/nvidia/gpus/" + bdf + "/information", "Device Minor: 0\n");
-    root.File("/proc/9/comm", "python3\n");
-    root.Link("/proc/9/fd/4", "/dev/nvidia0");
-  }
+  void HoldNvidia(const std::string& bdf) { kernel.HoldNvidia(9, "python3", bdf); }
   void PublishMode(const std::string& phase, const std::string& mode, const std::string& bdf) {
     REQUIRE(service::Publish(
                 kernel,
@@ -315,7 +311,7 @@ TEST_CASE("at its end a daemon leaves devices or unbinds free ones, as it was to
   bench.kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 2, .driver = "vfio-pci"});  // foreign
   bench.kernel.Add({.bdf = "0000:03:00.0", .iommu_group = 3});
   REQUIRE(bench.Apply(kRunAll).ok());
-  bench.root.Link("/proc/9/fd/4", "/dev/vfio/3");
+  bench.kernel.HoldOpen(9, "worker", "/sys/class/vfio/3/dev");
   Options options = kRunAll;
   CHECK(vfio_manager::UnbindAtExit(bench.deps, options) == service::kDone);
   CHECK(bench.DriverOf("0000:01:00.0") == "vfio-pci");

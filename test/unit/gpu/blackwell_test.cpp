@@ -4,8 +4,10 @@
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/cc/observe.h"
 #include "libgpuhost/gpu/boot.h"
+#include "libgpuhost/gpu/diagnostics.h"
 #include "libgpuhost/gpu/fsp_mnoc.h"
 #include "libgpuhost/gpu/prc.h"
+#include "libgpuhost/gpu/session.h"
 #include "test/fake/machine.h"
 
 using namespace gpuhost;
@@ -22,6 +24,21 @@ struct Mailbox {
   std::unique_ptr<gpu::Registers> registers;
   gpu::FspMnoc transport{*registers, machine.clock};
   gpu::Prc firmware{transport};
+};
+
+// What a virtual machine shows of configuration space, and a process without CAP_SYS_ADMIN: 256
+// bytes.
+class Narrow : public fake::FakeKernel {
+ public:
+  explicit Narrow(fake::Machine& machine) : FakeKernel(machine.root), machine_(machine) {}
+  absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
+                                     size_t count) const override {
+    if (offset >= 256) return absl::OutOfRangeError("short read");
+    return machine_.kernel.ReadAt(path, offset, count);
+  }
+
+ private:
+  fake::Machine& machine_;
 };
 
 Bar0State Look(fake::Machine& machine) {
@@ -53,12 +70,15 @@ TEST_CASE("an answer that somebody left in the mailbox is not taken for ours") {
 TEST_CASE("a request of many chunks arrives whole, one beyond the mailbox is refused") {
   Mailbox mailbox;
   std::vector<uint32_t> packet(1040, 0);  // 4160 bytes
-  const auto answer = mailbox.transport.Exchange(packet);
+  packet[0] = 0xc0000000;
+  packet[1] = 0x1410de7e;  // a type that is answered with an error
+  REQUIRE(mailbox.transport.Send(packet).ok());
+  const auto answer = mailbox.transport.Receive(gpu::kAnswerLimit);
   REQUIRE(answer.ok());
-  CHECK(answer->size() == 5);
+  CHECK(*answer == std::vector<uint32_t>{0xc0000000, 0x1510de7e, 0, 0x14, 0xa0});
   packet.push_back(0);
-  CHECK(absl::IsInvalidArgument(mailbox.transport.Exchange(packet).status()));
-  CHECK(absl::IsInvalidArgument(mailbox.transport.Exchange({}).status()));
+  CHECK(absl::IsInvalidArgument(mailbox.transport.Send(packet)));
+  CHECK(absl::IsInvalidArgument(mailbox.transport.Send({})));
 }
 
 TEST_CASE("a mailbox that hangs or lies about its size is an error with a text") {
@@ -86,26 +106,39 @@ TEST_CASE("while the firewall is closed nobody touches BAR0") {
 }
 
 TEST_CASE("where extended configuration space is hidden the firewall gets its time") {
-  // What a virtual machine shows: 256 bytes.
-  class Narrow : public fake::FakeKernel {
-   public:
-    using FakeKernel::FakeKernel;
-    absl::StatusOr<std::string> ReadAt(std::string_view path, off_t offset,
-                                       size_t count) const override {
-      if (offset >= 256) return absl::OutOfRangeError("short read");
-      return FakeKernel::ReadAt(path, offset, count);
-    }
-  };
   fake::Machine machine(1, "b200");
-  Narrow kernel(machine.root);
+  Narrow kernel(machine);
   const gpu::Layout& layout = *gpu::FindChip(machine.DeviceOf(0))->layout;
   const pci::ConfigSpace config(kernel, machine.DeviceOf(0).bdf);
   CHECK(gpu::LookAtBar0(config, layout).value() == Bar0State::kUnknown);
   const TimePoint start = machine.clock.Now();
-  CHECK(gpu::WaitForBar0(config, layout, machine.clock, /*just_reset=*/false).ok());
-  CHECK(machine.clock.Now() == start);
-  CHECK(gpu::WaitForBar0(config, layout, machine.clock, /*just_reset=*/true).ok());
+  CHECK(gpu::WaitForBar0(config, layout, machine.clock).ok());
   CHECK(machine.clock.Now() - start == std::chrono::seconds(3));
+}
+
+TEST_CASE("BAR0 is not looked at while nobody can see whether its firewall is open") {
+  fake::Machine machine(1, GENERATE("b200", "rtx-pro-6000"));
+  Narrow kernel(machine);
+  const gpu::Host host{kernel, machine.clock, machine};
+  const bool just_reset = GENERATE(true, false);
+  if (just_reset) REQUIRE(machine.gpu(0).FunctionLevelReset().ok());
+  const absl::Status seen = cc::Observe(host, machine.DeviceOf(0)).state.status();
+  CHECK(cc::IsTransient(seen));
+  CHECK(Text(seen).find("hidden") != std::string::npos);
+  CHECK(gpu::ReadDiagnostics(host, machine.DeviceOf(0)).registers.empty());
+  CHECK(machine.gpu(0).counters().bar_reads == 0);
+}
+
+TEST_CASE("a change goes on where the firewall cannot be seen, after its time") {
+  fake::Machine machine(1, "b200");
+  Narrow kernel(machine);
+  REQUIRE(machine.gpu(0).FunctionLevelReset().ok());
+  const auto session = gpu::Session::Open({kernel, machine.clock, machine}, machine.DeviceOf(0));
+  REQUIRE(session.ok());
+  CHECK((*session)->ReadModeWord().value() == 0);
+  REQUIRE(machine.gpu(0).FunctionLevelReset().ok());
+  CHECK((*session)->Reconnect().ok());
+  CHECK(machine.gpu(0).counters().too_early == 0);
 }
 
 TEST_CASE("each board has the chip that its ids say") {

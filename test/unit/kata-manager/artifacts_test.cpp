@@ -33,6 +33,9 @@ TEST_CASE("references") {
   CHECK(full->tag == "v1");
   CHECK(full->Version() == kDigest);
   CHECK(ParseReference("localhost/x:1")->Version() == "1");
+  CHECK(ParseReference("[::1]:5000/x:1")->host == "[::1]:5000");
+  CHECK(ParseReference("Index.docker.io/x:1")->repository == "library/x");
+  CHECK(ParseReference("docker.io/a/x:1")->repository == "a/x");
   for (const std::string& wrong :
        {std::string("nvidia/x:1"), std::string("r.io/x"), std::string("r.io/X:1"),
         std::string("r.io/../x:1"), std::string("r.io/x@sha512:00"), std::string("r.io/x:"),
@@ -50,19 +53,51 @@ TEST_CASE("logins are found by host and path") {
                            "r.io/team": {"username": "t", "password": "s"},
                            "r.io:5000": {"identitytoken": "i"}}})")
               .ok());
-  CHECK(credentials.Find("r.io", "x")->user == "u");
-  CHECK(credentials.Find("r.io", "x")->password == "p:q");
-  CHECK(credentials.Find("r.io", "team/x")->user == "t");
-  CHECK(credentials.Find("r.io", "teams/x")->user == "u");
-  CHECK(credentials.Find("r.io:5000", "x")->identity_token == "i");
-  CHECK_FALSE(credentials.Find("other.io", "x"));
+  CHECK((*credentials.Find("r.io", "x"))->user == "u");
+  CHECK((*credentials.Find("r.io", "x"))->password == "p:q");
+  CHECK((*credentials.Find("r.io", "team/x"))->user == "t");
+  CHECK((*credentials.Find("r.io", "teams/x"))->user == "u");
+  CHECK((*credentials.Find("r.io:5000", "x"))->identity_token == "i");
+  CHECK_FALSE(*credentials.Find("other.io", "x"));
   for (const char* wrong :
-       {"", "[]", "{}", R"({"auths": []})", R"({"auths": {"r": {"auth": "!"}}})",
-        R"({"auths": {"r": {"auth": "dQ=="}}})", R"({"auths": {"r": {}}})",
-        R"({"auths": {"r": {"username": 1}}})"}) {
+       {R"({"auths": {"r": {"auth": "!"}}})", R"({"auths": {"r": {"auth": "dQ=="}}})",
+        R"({"auths": {"r": {}}})", R"({"auths": {"r": {"username": 1}}})"}) {
+    CAPTURE(wrong);
+    Credentials one;
+    CHECK(one.Add("f", wrong).ok());  // not judged before it is needed
+    CHECK(absl::IsInvalidArgument(one.Find("r", "x").status()));
+    CHECK_FALSE(*one.Find("other", "x"));
+  }
+  for (const char* wrong : {"", "[]", R"({"auths": []})"}) {
     CAPTURE(wrong);
     CHECK(absl::IsInvalidArgument(Credentials().Add("f", wrong)));
   }
+}
+
+TEST_CASE("logins that other programs keep beside ours, and patterns of the kubelet") {
+  Credentials credentials;
+  // As `crane auth login` 0.22 leaves it beside a credential helper.
+  REQUIRE(credentials
+              .Add("f", R"({"auths": {"https://other.io/v1/": {}, "R.io": {"auth": "dTpw"},
+                           "https://index.docker.io/v1/": {"auth": "ZDpw"},
+                           "*.example.com:5000": {"auth": "ZTpw"},
+                           "helped.io": {}},
+                           "credHelpers": {"helped.io": "gcloud"}})")
+              .ok());
+  CHECK((*credentials.Find("r.io", "x"))->user == "u");
+  CHECK((*credentials.Find("docker.io", "library/x"))->user == "d");
+  CHECK((*credentials.Find("a.example.com:5000", "x"))->user == "e");
+  CHECK_FALSE(*credentials.Find("a.b.example.com:5000", "x"));
+  CHECK_FALSE(*credentials.Find("a.example.com", "x"));
+  CHECK_THAT(Text(credentials.Find("other.io", "x").status()),
+             Catch::Contains("has neither password nor identitytoken"));
+  CHECK_THAT(Text(credentials.Find("helped.io", "x").status()),
+             Catch::Contains("is with docker-credential-gcloud, which is not asked"));
+  // As `oras login` 1.3 leaves it.
+  Credentials store;
+  REQUIRE(store.Add("f", R"({"credsStore": "secretservice"})").ok());
+  CHECK_THAT(Text(store.Find("r.io", "x").status()),
+             Catch::Contains("f: the login for r.io is with docker-credential-secretservice"));
 }
 
 TEST_CASE("challenges") {
@@ -96,20 +131,37 @@ TEST_CASE("manifests that are used, and those that are not") {
         Of(""), Of("1"), Of("{\"digest\": \"" + kDigest + "\", \"size\": 2}"),
         Of(LayerText("a", "sha256:x")), Of(LayerText("a", kDigest, "-1")),
         Of(LayerText("a", kDigest, "1.5")), Of(LayerText("a", kDigest, "99999999999999")),
-        Of(LayerText("a") + ", " + LayerText("a")), Of(many)}) {
+        Of(LayerText("a") + ", " + LayerText("a")), Of(LayerText("a") + ", " + LayerText("a/b")),
+        Of(LayerText("a/b/c/d") + ", " + LayerText("a/b") + ", " + LayerText("a/b.x")), Of(many)}) {
     CAPTURE(wrong.substr(0, 100));
     CHECK(absl::IsInvalidArgument(ParseManifest(wrong).status()));
   }
+}
+
+TEST_CASE("manifests of another kind are called by their name") {
+  CHECK_THAT(Text(ParseManifest(R"({"mediaType": "application/vnd.oci.artifact.manifest.v1+json",
+                                    "blobs": []})")
+                      .status()),
+             Catch::Contains("OCI artifact manifest"));  // of oras 0.15
+  CHECK_THAT(Text(ParseManifest(R"({"schemaVersion": 2, "manifests": []})").status()),
+             Catch::Contains("an index in an index"));
+  CHECK(
+      ParseManifest(Of(LayerText("a/b") + ", " + LayerText("a/c") + ", " + LayerText("a.b"))).ok());
 }
 
 TEST_CASE("file names that lead elsewhere") {
   using namespace std::string_literals;
   for (const std::string& wrong :
        {"../x"s, "/abs"s, "a/../../b"s, "a/.."s, ""s, "."s, "a//b"s, "a/"s, "a\0b"s, "a\nb"s,
-        "a\\b"s, "config.d/99-x.toml"s, "generation.json"s, std::string(256, 'x')}) {
+        "a\\b"s, "config.d/99-x.toml"s, "generation.json"s, std::string(256, 'x'), "a\xff"s,
+        "\xc0\xaf"s, "\xed\xa0\x80"s, "\xe4\xb8"s}) {
     CAPTURE(wrong);
     CHECK_FALSE(CheckTitle(wrong).ok());
   }
   CHECK(CheckTitle("a/..b/c...").ok());
   CHECK(CheckTitle(std::string(255, 'x')).ok());
+  CHECK(CheckTitle("sub/config.d/x").ok());
+  CHECK(CheckTitle("gr\xc3\xb6\xc3\x9f"
+                   "e \xf0\x9f\x98\x80 \xe4\xb8\xad")
+            .ok());
 }

@@ -70,6 +70,15 @@ TEST_CASE("without iommufd a group is one device") {
         std::map<std::string, std::string>{{"9", "/dev/vfio/9"}, {"10", "/dev/vfio/10"}});
 }
 
+TEST_CASE("a virtual function has no name, for no guest is given one") {
+  Node node;
+  node.Add("0000:41:00.0", 9, 0);
+  node.Add("0000:41:00.4", 10, 1);
+  node.root.Link("/sys/bus/pci/devices/0000:41:00.4/physfn", "../0000:41:00.0");
+  CHECK(node.Names().size() == 3);
+  CHECK_FALSE(node.Names().contains("vfio1"));
+}
+
 TEST_CASE("switches are of another kind") {
   Node node;
   node.Add("0000:41:00.0", 9, 0);

@@ -133,3 +133,19 @@ TEST_CASE("differences as patch(1) takes them") {
         "--- /f\n+++ /f\n@@ -1,1 +1,1 @@\n-a\n\\ No newline at end of file\n+b\n");
   CHECK(UnifiedDiff({"/f", "a", "a"}).empty());
 }
+
+TEST_CASE("a number or truth value in a spelling that Kata takes for a text is refused") {
+  const auto said = [](const std::string& value) {
+    return ErrorOf("runtimeClasses:\n- {name: x, configPath: /c, kata: {a: {k: " + value + "}}}\n");
+  };
+  for (const char* value : {"0x4000", "0o40000", "16_384", "+4096", "04096", "1e4", "True", "TRUE",
+                            "yes", "on", "Off", ".5", "-.inf", "1.", "[1, 0x2]"}) {
+    CAPTURE(value);
+    CHECK_THAT(said(value), Catch::Contains("another spelling"));
+  }
+  for (const char* value : {"'0x4000'", "\"yes\"", "4096", "-1.5", "true", "1.2.3", "0x",
+                            "10.0.0.1", "8G", "e4", "a=b", "[1, '2', x]"}) {
+    CAPTURE(value);
+    CHECK(said(value).empty());
+  }
+}

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -43,7 +44,14 @@ int FreePort() {
 // Runs until the object goes. Signals reach the daemon alone.
 class Running {
  public:
-  Running() {
+  // `restarts`: called while containerd is being restarted.
+  explicit Running(const std::function<void(Running&)>& restarts = {}) {
+    if (restarts) {
+      node.services.started = [this, restarts, before = node.services.started] {
+        before();
+        restarts(*this);
+      };
+    }
     ::pthread_sigmask(SIG_BLOCK, nullptr, &before_);
     node.root.File(kMain, kBare);
     node.root.File(node.options.config_path, kOneClass);
@@ -83,13 +91,15 @@ class Running {
     return document.ok() && document->phase == "steady";
   }
 
-  bool IsReady() {
+  bool IsReady() { return Answers("/readyz"); }
+  bool IsHealthy() { return Answers("/healthz"); }
+  bool Answers(const std::string& path) {
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
     sockaddr_in address = Local(port_);
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
       return false;
     }
-    const std::string request = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     REQUIRE(::write(fd.get(), request.data(), request.size()) > 0);
     std::string answer(256, ' ');
     return ::read(fd.get(), answer.data(), answer.size()) > 0 && answer.find(" 200 ") < 16;
@@ -127,4 +137,40 @@ TEST_CASE("an edit is seen when it is made, a fight is given up, and SIGHUP take
   CHECK(running.Eventually(has_handler));
   CHECK(running.Eventually([&] { return running.IsSteady(); }));
   CHECK(running.Eventually(is_ready));
+}
+
+TEST_CASE("a configuration that goes away or is no YAML keeps what there is, and is told of") {
+  Running running;
+  const std::string path = running.node.options.config_path;
+  REQUIRE(running.Eventually([&] { return running.IsSteady(); }));
+  REQUIRE(running.Eventually([&] { return running.IsReady(); }));
+  const auto told = [&](const char* words) {
+    running.Reload();
+    CHECK(running.Eventually([&] { return running.HasReason(words); }));
+    CHECK(running.Eventually([&] { return !running.IsReady(); }));
+    CHECK(running.HasHandler());
+  };
+  running.node.root.Remove(path);
+  told("is not there; all stays as it is");
+  running.node.root.File(path, "");
+  told("is empty; all stays as it is");
+  running.node.root.File(path, "runtimeClasses: [\n");
+  told("kata-manager.yaml:2:1");
+  running.node.root.File(path, kOneClass);
+  running.Reload();
+  CHECK(running.Eventually([&] { return running.IsSteady() && running.IsReady(); }));
+}
+
+TEST_CASE("a step of a pass that does not end is no health") {
+  std::atomic<int> asked = 0, healthy = 0;
+  Running running([&](Running& self) {
+    ++asked;
+    healthy += self.IsHealthy() ? 1 : 0;
+    self.node.clock.SleepFor(std::chrono::minutes(21));
+    healthy += self.IsHealthy() ? 10 : 0;
+  });
+  REQUIRE(running.Eventually([&] { return running.IsSteady(); }));
+  CHECK(asked == 1);
+  CHECK(healthy == 1);
+  CHECK(running.Eventually([&] { return running.IsHealthy(); }));
 }

@@ -154,8 +154,7 @@ TEST_CASE("CDI files likewise; new devices are no repair") {
     CHECK(node.Content(kCdi) == whole);
   }
   node.root.Remove(kCdi);
-  const std::string self = "/usr/bin/nvidia-sandbox-device-plugin";
-  node.root.File("/proc/77/cmdline", self + '\0');
+  fake::AddProcess(node.root, {.pid = 77, .exe = "/usr/bin/nvidia-sandbox-device-plugin"});
   CHECK_THAT(node.Pass("").Trouble(),
              Catch::Contains("it may be NVIDIA's sandbox device plugin (it runs)"));
   CHECK_FALSE(node.root.Exists(kCdi));

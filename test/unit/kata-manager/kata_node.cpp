@@ -15,6 +15,13 @@ absl::StatusOr<std::string> Run(const std::string& program, std::vector<std::str
   return OutputOf(std::chrono::seconds(60), {.path = program, .arguments = std::move(arguments)});
 }
 
+std::string VersionOf(const std::string& program) {
+  static std::map<std::string, std::string> known;
+  std::string& version = known[program];
+  if (version.empty()) version = Run(program, {"--version"}).value_or("");
+  return version;
+}
+
 std::string Replaced(std::string text, const std::string& what, const std::string& by) {
   for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
     text.replace(at, what.size(), by);
@@ -50,9 +57,13 @@ absl::StatusOr<std::string> RealDump(const std::string& program, const std::stri
 }
 
 absl::StatusOr<Unit> FakeServices::Look(const std::string& wanted) {
+  const auto other = others.find(wanted);
+  if (other != others.end()) return other->second;
   if (wanted != name) return absl::NotFoundError("no such unit");
   if (crash_loop) ++unit.restarts;
-  return unit;
+  Unit found = unit;
+  if (found.state.empty()) found.state = found.active ? "active" : "inactive";
+  return found;
 }
 
 absl::Status FakeServices::Restart(const std::string&, Duration) {
@@ -80,10 +91,26 @@ KataNode::KataNode(std::string containerd) : program(std::move(containerd)) {
   root.Directory("/sys/module/vhost_vsock");
   root.Directory("/sys/module/vhost_net");
   root.Directory("/sys/bus/pci/devices");
-  root.Directory("/proc");
+  root.File("/usr/bin/containerd", "");
+  fake::AddInit(root);
+  RunWith({"/usr/bin/containerd"});
   services.started = [this] { running = Handlers(); };
   options.artifacts_dir = "/var/lib/gpuhost/kata";
   options.config_path = "/etc/gpuhost/kata-manager.yaml";
+}
+
+void KataNode::RunWith(const std::vector<std::string>& command) {
+  fake::AddProcess(
+      root, {.pid = 900, .exe = root.Of("/usr/bin/containerd").string(), .arguments = command});
+}
+
+void KataNode::AddShim(int pid, const std::string& sandbox, const std::string& uids) {
+  fake::AddProcess(root, {.pid = pid,
+                          .comm = "containerd-shim",
+                          .exe = "/opt/kata/bin/containerd-shim-kata-v2",
+                          .arguments = {"/opt/kata/bin/containerd-shim-kata-v2", "-id", sandbox},
+                          .cgroup = "0::/kubepods.slice/x.scope",
+                          .uids = uids});
 }
 
 Deps KataNode::deps() {
@@ -112,7 +139,14 @@ Deps KataNode::deps() {
                           return absl::UnavailableError("nobody answers");
                         }
                         return tells ? running : rpc::RuntimeHandlers();
-                      }},
+                      },
+                      [this](const std::string&) -> absl::StatusOr<rpc::RuntimeVersion> {
+                        if (!services.unit.active) return absl::UnavailableError("nobody answers");
+                        auto version = answers;
+                        if (version.version.empty()) version.version = VersionOf(program);
+                        return version;
+                      },
+                      [this] { return stopping; }},
           .find_program =
               [this, dump](const containerd::Location&) {
                 return containerd::Program{[this] { return Run(program, {"--version"}); }, dump};

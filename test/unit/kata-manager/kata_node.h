@@ -10,6 +10,7 @@
 #include "daemons/kata-manager/manager.h"
 #include "test/fake/fake_clock.h"
 #include "test/fake/fake_kernel.h"
+#include "test/fake/node_process.h"
 
 namespace gpuhost::kata_manager {
 
@@ -28,7 +29,14 @@ struct FakeServices : Services {
   void Start();
 
   std::string name = "containerd.service";
-  Unit unit{.active = true, .kill_mode = "process", .active_since = 1000, .restarts = 0};
+  Unit unit{.active = true,
+            .kill_mode = "process",
+            .active_since = 1000,
+            .restarts = 0,
+            .state = "",  // empty: as `active` says
+            .main_pid = 900,
+            .command = {"/usr/bin/containerd"}};
+  std::map<std::string, Unit> others;
   int count = 0;                      // of restarts asked for
   std::vector<absl::Status> answers;  // of the next ones; then OK
   std::function<void()> started;      // called when the unit has started anew
@@ -36,7 +44,8 @@ struct FakeServices : Services {
   int64_t now = 100'000;              // seconds since 1970
 };
 
-// A node with a real program of containerd, which runs nowhere, and an installed Kata.
+// A node with a real program of containerd, which runs as process 900 as far as its /proc tells,
+// and an installed Kata.
 class KataNode {
  public:
   explicit KataNode(std::string program = "/usr/bin/containerd");
@@ -44,6 +53,10 @@ class KataNode {
   Deps deps();
   Config config(const std::string& yaml);
   Report Apply(const std::string& yaml);
+  // containerd runs with this command line.
+  void RunWith(const std::vector<std::string>& command);
+  // A shim of Kata's with this sandbox.
+  void AddShim(int pid, const std::string& sandbox, const std::string& uids = "0\t0\t0\t0");
   // Containerd's files as its program understands them in their place.
   absl::StatusOr<Flat> Dump();
   // The handlers in them.
@@ -59,7 +72,9 @@ class KataNode {
   // the one that it does not like.
   rpc::RuntimeHandlers running = std::set<std::string>{"runc"};
   std::string disliked;
-  bool tells = true;  // of them
+  bool tells = true;                              // of them
+  rpc::RuntimeVersion answers{"containerd", ""};  // no version: that of its program
+  bool stopping = false;
   Options options;
   std::vector<std::string> loaded;  // modules
   const std::string program;

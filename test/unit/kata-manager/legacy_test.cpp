@@ -11,7 +11,6 @@
 
 using namespace gpuhost;
 using namespace gpuhost::kata_manager;
-using namespace std::string_literals;
 
 namespace {
 
@@ -132,18 +131,22 @@ TEST_CASE("what runs with it keeps it") {
   Node node;
   const std::string main = node.Whole();
   SECTION("a sandbox with one of its handlers") {
-    node.root.File("/proc/5/cmdline", "/opt/kata/bin/containerd-shim-kata-v2\0-id\0abc\0"s);
+    node.AddShim(5, "abc");
     node.root.File("/run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/config.json",
                    R"({"io.containerd.cri.runtime-handler": "kata-nvidia-gpu"})");
     CHECK_THAT(node.Uninstall().Trouble(), Catch::Contains("abc among them"));
   }
   SECTION("a guest with its files") {
-    node.root.File("/proc/6/cmdline",
-                   "qemu\0-kernel\0"s + node.root.Of(kTop + "/kata-nvidia-gpu/vmlinuz").string());
+    fake::AddProcess(node.root,
+                     {.pid = 6,
+                      .comm = "qemu",
+                      .exe = "/usr/bin/qemu",
+                      .arguments = {"qemu", "-kernel",
+                                    node.root.Of(kTop + "/kata-nvidia-gpu/vmlinuz").string()}});
     CHECK_THAT(node.Uninstall().Trouble(), Catch::Contains("a guest still uses files of"));
   }
   SECTION("itself") {
-    node.root.File("/proc/4711/cmdline", "/usr/bin/k8s-kata-manager\0"s);
+    fake::AddProcess(node.root, {.pid = 4711, .exe = "/usr/bin/k8s-kata-manager"});
     CHECK_THAT(node.Uninstall().Trouble(), Catch::Contains("kataManager.enabled=false"));
     CHECK(node.Find().files == std::vector<std::string>{kCdi});
   }
@@ -182,7 +185,7 @@ TEST_CASE("what is ours is not its, in the same directory and under its name") {
   node.root.File(kMain, node.Content(kMain) +
                             Tables("by-hand", kTop + "/classes/kata-x/current/configuration.toml"));
   node.root.File(kPid, "4711");
-  node.root.File("/proc/4711/cmdline", "/usr/bin/k8s-kata-manager\0"s);
+  fake::AddProcess(node.root, {.pid = 4711, .exe = "/usr/bin/k8s-kata-manager"});
   Deps deps = node.deps();
   fake::OtherProcess other(node.kernel, "kata-manager");
   const auto legacy = FindLegacy(deps, node.options, node.config(yaml));

@@ -70,12 +70,11 @@ TEST_CASE("a class that cannot be had does not keep the others") {
 }
 
 TEST_CASE("a handler with running sandboxes stays") {
-  using namespace std::string_literals;
   KataNode node;
   node.root.File(kMain, "version = 2\n");
   REQUIRE(node.Apply(kOneClass).AllWell());
   const std::string with = node.Content(kMain);
-  node.root.File("/proc/5/cmdline", "/opt/kata/bin/containerd-shim-kata-v2\0-id\0abc\0"s);
+  node.AddShim(5, "abc");
   const Report report = node.Apply("");
   CHECK_THAT(report.Trouble(), Catch::Contains("1 sandboxes run with kata-x, abc among them"));
   CHECK(node.Content(kMain) == with);
@@ -253,6 +252,8 @@ TEST_CASE("a generated main file is not edited; it must import ours") {
   const std::string k3s = "/var/lib/rancher/k3s/agent/etc/containerd";
   for (const std::string& program : RealContainerds()) {
     KataNode node(program);
+    node.root.Remove("/proc/900");
+    node.services.name = "k3s.service";
     const std::string rendered = "version = 2\n";
     node.root.File(k3s + "/config.toml", rendered);
     const std::string trouble = node.Apply(kOneClass).Trouble();

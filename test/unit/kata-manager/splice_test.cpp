@@ -81,7 +81,31 @@ TEST_CASE("a block comes in, is replaced, and goes") {
   REQUIRE(other.ok());
   CHECK(WithoutBlock(*other) == text);
   CHECK(WithoutBlock(*with) == text);
-  CHECK(WithoutBlock(*with + "[later]\nx = 1\n") == text + "[later]\nx = 1\n");
+  const bool ended = text.empty() || text.ends_with('\n');
+  if (ended) CHECK(WithoutBlock(*with + "[later]\nx = 1\n") == text + "[later]\nx = 1\n");
+}
+
+TEST_CASE("a block stays where it is when somebody writes behind it or takes its blank line") {
+  const std::string text = GENERATE(from_range(kMains));
+  CAPTURE(text);
+  const std::string later = "[later]\nx = 1\n", other = "[a]\nb = 1\n";
+  const std::string with = *WithBlock("main", text, kTables);
+  CHECK(*WithBlock("main", with + later, kTables) == with + later);
+  CHECK(WithBlock("main", with + later, other)->ends_with(later));
+  const size_t begin = with.find("# BEGIN");
+  const size_t blank = begin > 1 && with[begin - 2] == '\r' ? 2 : 1;
+  const std::string tight = with.substr(0, begin - blank) + with.substr(begin);
+  const std::string whole = text.empty() || text.ends_with('\n') ? tight : with;
+  CHECK(Flatten("main", WithoutBlock(whole + later)).ok());
+  CHECK(Flatten("main", *WithBlock("main", whole + later, other)).ok());
+}
+
+TEST_CASE("keys that somebody writes behind a block do not become ours") {
+  const std::string text = "version = 2\n[debug]\n";
+  const std::string with = *WithBlock("main", text, kTables) + "level = \"debug\"\n";
+  const auto again = WithBlock("main", with, kTables);
+  REQUIRE(again.ok());
+  CHECK(Flatten("main", *again)->at("debug.level") == "\"debug\"");
 }
 
 TEST_CASE("a table that is there already is not defined twice") {

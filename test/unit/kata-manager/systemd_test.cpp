@@ -81,6 +81,16 @@ class Systemd {
       if (property == "LoadState") return Reply(message, "s", "loaded");
       if (property == "ActiveState") return Reply(message, "s", "active");
       if (property == "KillMode") return Reply(message, "s", "process");
+      if (property == "MainPID") return sd_bus_reply_method_return(message, "v", "u", 42u);
+      if (property == "Environment") {
+        return sd_bus_reply_method_return(message, "v", "as", 1, "FILE=/x/config.toml");
+      }
+      if (property == "ExecStart") {
+        const uint64_t none = 0;
+        return sd_bus_reply_method_return(message, "v", "a(sasbttttuii)", 1, "/usr/bin/containerd",
+                                          3, "@containerd", "--config", "${FILE}", 0, none, none,
+                                          none, none, 42u, 0, 0);
+      }
       if (property == "NRestarts") return sd_bus_reply_method_return(message, "v", "u", 3u);
       return sd_bus_reply_method_return(message, "v", "t", uint64_t{1'700'000'000'000'000});
     }
@@ -130,6 +140,10 @@ TEST_CASE("a unit as systemd has it") {
   CHECK(unit->kill_mode == "process");
   CHECK(unit->active_since == 1'700'000'000);
   CHECK(unit->restarts == 3);
+  CHECK(unit->state == "active");
+  CHECK(unit->main_pid == 42);
+  CHECK(unit->command ==
+        std::vector<std::string>{"/usr/bin/containerd", "--config", "/x/config.toml"});
   CHECK(absl::IsNotFound(Ask(systemd)->Look("k3s.service").status()));
 }
 

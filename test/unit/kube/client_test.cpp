@@ -21,7 +21,26 @@ struct World {
   kube::Client client{http, [this] { return server.admin(); }};
 };
 
+// Keeps the request and answers nothing.
+struct Recorder : kube::HttpClient {
+  absl::StatusOr<kube::Response> Stream(const kube::Endpoint&, const kube::Request& request,
+                                        const kube::BodySink&) override {
+    last = request;
+    return kube::Response{.code = 200};
+  }
+  kube::Request last;
+};
+
 }  // namespace
+
+TEST_CASE("a watch is bounded in time and in silence") {
+  Recorder http;
+  kube::Client client(http, [] { return kube::Endpoint{.server = "https://h"}; });
+  const auto ignore = [](const kube::NodeEvent&) { return absl::OkStatus(); };
+  REQUIRE(client.WatchNode("n", "7", std::chrono::minutes(5), ignore).ok());
+  CHECK(http.last.idle == kube::kWatchIdle);
+  CHECK(http.last.limit == std::chrono::seconds(330));
+}
 
 TEST_CASE("labels are read, set and removed, and no others touched") {
   World world;
@@ -55,6 +74,35 @@ TEST_CASE("each refusal has its code and says what is to be done") {
   world.server.CutOff(1);
   CHECK(absl::IsUnavailable(world.client.GetNode("n").status()));
   CHECK(world.client.GetNode("n").ok());
+}
+
+TEST_CASE("a policy's refusal is told as one, not as an error of ours") {
+  World world;
+  // ValidatingAdmissionPolicy of Kubernetes 1.37.2 without `reason`, and an admission webhook.
+  for (const auto& [code, text] :
+       {std::pair(422,
+                  "nodes \"n\" is forbidden: ValidatingAdmissionPolicy 'v' with binding 'b' "
+                  "denied request: not on Mondays"),
+        std::pair(400, "admission webhook \"w\" denied the request: no")}) {
+    world.server.AddFault({.match = "PATCH", .code = code, .text = text});
+    const auto status = world.client.PatchNodeLabels("n", {{"nvidia.com/a", "1"}}).status();
+    CHECK(absl::IsPermissionDenied(status));
+    CHECK_THAT(Text(status), Contains("admission policy") && !Contains("error of gpuhost"));
+  }
+  world.server.AddFault({.match = "PATCH", .code = 422, .text = "metadata.labels: Invalid value"});
+  CHECK(absl::IsInternal(world.client.PatchNodeLabels("n", {{"nvidia.com/a", "1"}}).status()));
+}
+
+TEST_CASE("a patch may demand that nobody has changed the node since") {
+  World world;
+  const auto before = world.client.GetNode("n");
+  REQUIRE(before.ok());
+  world.server.SetLabels("n", {{"zone", "b"}});
+  const kube::NodePatch patch{.labels = {{"nvidia.com/a", "1"}},
+                              .annotations = {},
+                              .resource_version = before->resource_version};
+  CHECK(absl::IsAborted(world.client.PatchNode("n", patch).status()));
+  CHECK_FALSE(world.server.LabelsOf("n").contains("nvidia.com/a"));
 }
 
 TEST_CASE("Retry-After comes with the answer") {

@@ -50,8 +50,31 @@ TEST_CASE("a pod finds its service account") {
   CHECK(kube::LoadServiceAccount(own, "fd00::1", "")->server == "https://[fd00::1]:443");
   CHECK(absl::IsInvalidArgument(kube::LoadServiceAccount(own, "h", "many").status()));
 
-  root.File(std::string(kAccount) + "token", "two");
+  root.File(std::string(kAccount) + "token", " two\n\n");
   CHECK(kube::LoadEndpoint(own, {.service_host = "h"})->token == "two");
+}
+
+TEST_CASE("an empty authority or token is an error, not everybody's and nobody's") {
+  fake::TempRoot root;
+  const HostFs own(root.path());
+  for (const char* empty : {"ca.crt", "token"}) {
+    CAPTURE(empty);
+    root.File(std::string(kAccount) + "ca.crt", "CA");
+    root.File(std::string(kAccount) + "token", "one");
+    root.File(std::string(kAccount) + empty, "\n");
+    const auto status = kube::LoadServiceAccount(own, "h", "443").status();
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(Text(status).find(empty) != std::string::npos);
+  }
+  root.File("/etc/gpuhost/ca.crt", "CA");
+  root.File("/etc/gpuhost/empty", "");
+  for (const auto& [cluster, user] :
+       {std::pair(R"(server: "https://h", certificate-authority: empty)", "token: t"),
+        std::pair(kServer, "tokenFile: empty")}) {
+    root.File("/etc/gpuhost/kubeconfig", Kubeconfig(cluster, user));
+    const auto status = kube::LoadKubeconfig(own, "/etc/gpuhost/kubeconfig").status();
+    CHECK(Text(status).find("/etc/gpuhost/empty: it is empty") != std::string::npos);
+  }
 }
 
 TEST_CASE("a kubeconfig gives its current context") {
@@ -105,6 +128,8 @@ TEST_CASE("a kubeconfig that cannot be used is refused with the reason") {
              contains("not base64"));
   CHECK_THAT(refusal(Kubeconfig(kServer, "auth-provider: {name: x}")), contains("'auth-provider'"));
   CHECK_THAT(refusal(Kubeconfig(kServer, "username: x, password: y")), contains("'username'"));
+  CHECK_THAT(refusal(Kubeconfig(kServer, "token: t, as: somebody")), contains("impersonation"));
+  CHECK_THAT(refusal(Kubeconfig(kServer, "token: t, as-groups: [a]")), contains("impersonation"));
   CHECK_THAT(refusal(Kubeconfig(kServer, "client-key-data: S0VZ")), contains("go together"));
   CHECK(absl::IsInvalidArgument(kube::LoadKubeconfig(HostFs(), "relative").status()));
   CHECK(absl::IsNotFound(kube::LoadKubeconfig(HostFs(), "/nowhere/kubeconfig").status()));

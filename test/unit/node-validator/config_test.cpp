@@ -109,7 +109,7 @@ TEST_CASE(
   root.File("/etc/containerd/conf.d/b.txt", "not read");
   const HostFs fs(root.path());
   const Tree tree(fs);
-  const Containerd found = ObserveContainerd(tree, *AskCapture(tree));
+  const Containerd found = ObserveContainerd(tree, *AskCapture(tree), {});
   std::vector<std::string> paths;
   for (const ConfigFile& file : found.files) paths.push_back(file.path);
   CHECK(paths == std::vector<std::string>{"/etc/containerd/config.toml",

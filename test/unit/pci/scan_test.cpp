@@ -10,6 +10,8 @@ using namespace gpuhost;
 
 namespace {
 
+constexpr Duration kGenerous = std::chrono::seconds(60);
+
 std::string Attribute(const std::string& bdf, const std::string& name) {
   return "/sys/bus/pci/devices/" + bdf + "/" + name;
 }
@@ -39,8 +41,24 @@ TEST_CASE("a scan finds NVIDIA functions and reads what sysfs tells") {
   CHECK(gpu.iommu_group == 42u);
   CHECK(gpu.numa_node == 0);
   CHECK(gpu.reset_methods == "flr bus");
-  CHECK(gpu.driver_override == "");
+  CHECK_FALSE(gpu.guarded.ok());  // nobody asked
   CHECK_FALSE(nvswitch.driver);
+}
+
+// Linux 6.1 shows driver_override and sriov_numvfs under the device's lock, and an unbind that
+// waits for a virtual machine holds that until the machine's end.
+TEST_CASE("a scan never waits for a lock, and what it left out is unknown where there is one") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 4, .driver = "vfio-pci"});
+  root.File(Attribute("0000:01:00.0", "sriov_numvfs"), "4\n");
+  kernel.Lock("0000:01:00.0", /*in_reset=*/true);
+  const auto devices = *pci::ScanNvidia(kernel);
+  REQUIRE(devices.size() == 1);
+  CHECK(devices[0].driver == "vfio-pci");
+  CHECK(pci::ReadGroup(kernel, 4).size() == 1);
+  CHECK(absl::IsUnavailable(pci::ReadGuarded(kernel, devices[0], kGenerous).status()));
+  CHECK(kernel.hangs().empty());
 }
 
 TEST_CASE("a missing or malformed attribute costs that attribute, not the scan") {
@@ -61,7 +79,8 @@ TEST_CASE("a missing or malformed attribute costs that attribute, not the scan")
   const pci::Device& bare = (*devices)[0];
   CHECK_FALSE(bare.numa_node);
   CHECK_FALSE(bare.reset_methods);
-  CHECK_FALSE(bare.driver_override);
+  CHECK_FALSE(pci::ReadGuarded(kernel, bare, kGenerous)->driver_override);
+  CHECK(pci::ReadGuarded(kernel, (*devices)[1], kGenerous)->driver_override == "");
   CHECK_FALSE(bare.iommu_group);
   CHECK((*devices)[1].bdf.ToString() == "0000:03:00.0");
   CHECK_FALSE((*devices)[1].numa_node);
@@ -136,7 +155,7 @@ TEST_CASE("a group's members are of any vendor; consumers and virtual functions 
   CHECK_FALSE(members[1].IsBridge());
   REQUIRE(members[1].consumers.size() == 1);
   CHECK(members[1].consumers[0].ToString() == "0000:01:00.1");
-  CHECK(members[1].virtual_functions == 16);
+  CHECK(pci::ReadGuarded(kernel, members[1], kGenerous)->virtual_functions == 16);
   CHECK(members[1].modalias == "pci:v000010DEd00002331sv000010DEsd00001626bc03sc00i00");
   CHECK(pci::ReadGroup(kernel, 5).empty());
 }

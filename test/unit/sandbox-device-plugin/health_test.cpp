@@ -80,7 +80,8 @@ TEST_CASE("a withdrawal marks the units that have one of its devices") {
   Unit pair = kTen;
   pair.bdfs.push_back({.bus = 12});
   auto listed = List({}, {kTwo, pair, kEleven}, 0, {{"11", kDead}});
-  Withhold(listed, {"0000:0c:00.0", "0000:0b:00.0"}, {Reason::kModeChange, "change"});
+  const Problem change{Reason::kModeChange, "change"};
+  Withhold(listed, {{"0000:0c:00.0", change}, {"0000:0b:00.0", change}});
   CHECK(listed[0].healthy());
   CHECK(listed[1].problem.reason == Reason::kModeChange);
   CHECK(listed[2].problem == kDead);

@@ -99,6 +99,8 @@ TEST_CASE("a plugin that is paused gives nothing away") {
     CHECK(WhyHeldBack(labels).empty());
     labels[key] = "paused-for-cc-mode-change";
     CHECK_THAT(WhyHeldBack(labels), Contains(std::string(key) + " is paused-for-cc-mode-change"));
+    labels[key] = "custom_paused-for-cc-mode-change";  // of a node that had another value
+    CHECK_THAT(WhyHeldBack(labels), Contains(std::string(key) + " is custom_paused-for-"));
   }
 }
 

@@ -184,6 +184,12 @@ TEST_CASE("while the node's labels hold devices back nobody is given any") {
   plugin.HoldAll("");
   plugin.Reconcile();
   CHECK(bench.Lists(kPgpu, {"1", "2"}));
+
+  plugin.HoldAll("and in this moment the devices cannot be read");
+  const auto devices = bench.root.Of("/sys/bus/pci/devices");
+  std::filesystem::rename(devices, devices.string() + ".away");
+  plugin.Reconcile();
+  CHECK(bench.Lists(kPgpu, {}));
 }
 
 TEST_CASE("a resource may have a name of 63 characters") {

@@ -200,6 +200,38 @@ TEST_CASE("devices that no CDI file names are not offered") {
   CHECK(bench.Lists({kGpu2, kGpu10}));
 }
 
+TEST_CASE(
+    "what goes leaves the list before the CDI file, what comes is in the file before the list") {
+  Bench bench;
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
+  std::vector<size_t> offered;  // at the moment at which the file changes
+  bench.kernel.FailWritesWhile([&](const std::string& path) {
+    if (path == kCdi) {
+      const auto resources = plugin.Resources();
+      offered.push_back(
+          static_cast<size_t>(std::ranges::count_if(resources.at(0).listed, &Listed::healthy)));
+    }
+    return false;
+  });
+  plugin.Reconcile();
+  CHECK(offered == std::vector<size_t>{0});
+  bench.Unbind();
+  plugin.Reconcile();
+  CHECK(offered == std::vector<size_t>{0, 1});
+}
+
+TEST_CASE("a pass that takes long tells after each of its steps that it goes on") {
+  Bench bench;
+  Plugin plugin(bench.kernel, bench.clock, bench.watch, bench.options);
+  std::vector<int> registrations;  // at each step
+  plugin.OnProgress([&] {
+    const auto resources = bench.kubelet->resources();
+    registrations.push_back(resources.contains(kPgpu) ? 1 : 0);
+  });
+  plugin.Reconcile();
+  CHECK(registrations == std::vector<int>{0, 1});
+}
+
 TEST_CASE("nothing is served until the first GPU is on vfio-pci") {
   Bench bench;
   for (const char* gpu : {"0000:01:00.0", "0000:02:00.0"}) {

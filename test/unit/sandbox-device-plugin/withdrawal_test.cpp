@@ -15,6 +15,7 @@
 
 using namespace gpuhost;
 using namespace gpuhost::sandbox_device_plugin;
+using Catch::Matchers::Contains;
 
 namespace {
 
@@ -38,13 +39,17 @@ struct Bench {
     pods = *std::move(listing);
   }
 
-  // What cc-manager publishes; withdrawn devices are the rest.
+  // What cc-manager publishes.
   void Withdraw(const std::string& transition, const Strings& devices) {
     service::StatusDocument document{
         .daemon = "cc-manager", .phase = "withdrawing", .transition = transition};
     for (const std::string& bdf : devices) {
       document.devices.push_back({.bdf = bdf, .withdraw = true});
     }
+    REQUIRE(service::Publish(kernel, document).ok());
+  }
+  void Publish(service::StatusDocument document) {
+    document.daemon = "cc-manager";
     REQUIRE(service::Publish(kernel, document).ok());
   }
   void Settle() {
@@ -146,11 +151,12 @@ TEST_CASE("users are asked for after the withdrawal is in force") {
 
 TEST_CASE("a kubelet that does not tell its pods leaves users unknown, with the reason") {
   Bench bench;
-  bench.pods->Refuse("no, not you");
+  bench.pods->Refuse(absl::PermissionDeniedError("no, not you"));
   bench.Withdraw("t", {kFirst, kSecond});
   bench.plugin.Reconcile();
   CHECK(bench.Answer().transition == "t");
   CHECK(bench.Answer().reason.find("no, not you") != std::string::npos);
+  CHECK_FALSE(bench.Answer().devices[0].users);
   CHECK(bench.States() == "withheld withheld");
 
   bench.pods.reset();
@@ -192,6 +198,105 @@ TEST_CASE("a withdrawal needs a transition, and documents may be broken or missi
   bench.root.Remove("/run/nvidia/gpuhost/cc-manager.json");
   bench.plugin.Reconcile();
   CHECK(bench.States() == "offered offered");
+}
+
+TEST_CASE("a plugin that starts beside a broken document offers nothing") {
+  Bench bench;
+  bench.root.File("/run/nvidia/gpuhost/cc-manager.json", "{");
+  bench.plugin.Reconcile();
+  CHECK(bench.States() == "withheld withheld");
+  CHECK_THAT(bench.Answer().devices[0].error, Contains("not known") && Contains("cc-manager.json"));
+  bench.Settle();
+  bench.plugin.Reconcile();
+  CHECK(bench.States() == "offered offered");
+}
+
+TEST_CASE("what cc-manager calls unusable is given to nobody, in any phase and after its end") {
+  const bool dead = GENERATE(false, true);
+  for (const char* phase : {"waiting", "withdrawing", "arming", "resetting", "steady", "failed"}) {
+    CAPTURE(phase, dead);
+    Bench bench;
+    bench.Publish({.phase = phase,
+                   .devices = {{.bdf = kFirst, .unusable = "it is armed for on"},
+                               {.bdf = kSecond, .state = "off", .pending = "off"}}});
+    if (dead) bench.cc_manager.Kill();
+    for (int pass = 0; pass < 3; ++pass) {
+      bench.plugin.Reconcile();
+      CHECK(bench.States() == "withheld offered");
+      CHECK(bench.Answer().devices[0].error == "it is armed for on");
+      bench.clock.SleepFor(WithdrawalReader::kPatience);
+    }
+    Plugin later(bench.kernel, bench.clock, bench.watch, bench.options);
+    later.Reconcile();
+    CHECK(bench.States() == "withheld offered");
+    bench.Settle();
+    later.Reconcile();
+    CHECK(bench.States() == "offered offered");
+  }
+}
+
+TEST_CASE(
+    "a device whose next reset brings another mode, and that has an error, is given to nobody") {
+  Bench bench;
+  bench.cc_manager.Kill();
+  const auto states = [&](const std::string& state, const std::string& pending,
+                          const std::string& error) {
+    bench.Publish({.phase = "failed",
+                   .devices = {{.bdf = kFirst, .state = state, .pending = pending, .error = error},
+                               {.bdf = kSecond}}});
+    bench.plugin.Reconcile();
+    return bench.States();
+  };
+  CHECK(states("off", "on", "it stays armed") == "withheld offered");
+  CHECK(bench.Answer().devices[0].error ==
+        "its mode is off and the next reset makes it on: it stays armed");
+  CHECK(states("off", "on", "") == "offered offered");
+  CHECK(states("off", "", "no answer") == "offered offered");
+  CHECK(states("", "on", "no answer") == "offered offered");
+  CHECK(states("on", "on", "no answer") == "offered offered");
+}
+
+TEST_CASE("of a cc-manager that is dead for long, what may be armed stays withdrawn") {
+  struct Case {
+    const char* phase;
+    const char* states;
+  };
+  for (const Case& one :
+       {Case{"withdrawing", "withheld offered"}, Case{"waiting", "withheld offered"},
+        Case{"arming", "withheld offered"}, Case{"resetting", "withheld offered"}}) {
+    CAPTURE(one.phase);
+    Bench bench;
+    bench.Publish(
+        {.phase = one.phase,
+         .transition = "t",
+         .devices = {{.bdf = kFirst, .state = "off", .pending = "on", .withdraw = true},
+                     {.bdf = kSecond, .state = "on", .pending = "on", .withdraw = true}}});
+    bench.cc_manager.Kill();
+    bench.plugin.Reconcile();
+    CHECK(bench.States() == "withheld withheld");
+    bench.clock.SleepFor(WithdrawalReader::kPatience);
+    bench.plugin.Reconcile();
+    CHECK(bench.States() == one.states);
+    CHECK_THAT(bench.Answer().devices[0].error, Contains("start cc-manager"));
+    CHECK(bench.Answer().transition.empty());
+  }
+}
+
+TEST_CASE("a mode that nobody knows is given back after a change that had not armed anything") {
+  for (const char* phase : {"withdrawing", "resetting"}) {
+    CAPTURE(phase);
+    Bench bench;
+    bench.Publish({.phase = phase,
+                   .transition = "t",
+                   .devices = {{.bdf = kFirst, .withdraw = true},
+                               {.bdf = kSecond, .state = "off", .withdraw = true}}});
+    bench.cc_manager.Kill();
+    bench.plugin.Reconcile();
+    bench.clock.SleepFor(WithdrawalReader::kPatience);
+    bench.plugin.Reconcile();
+    const bool armed = std::string(phase) == "resetting";
+    CHECK(bench.States() == (armed ? "withheld withheld" : "offered offered"));
+  }
 }
 
 TEST_CASE("devices on no driver are withdrawn too, before they are bound") {

@@ -18,10 +18,9 @@ struct Bench {
     root.File("/sys/bus/pci/devices/" + bdf + "/driver_override", "vfio-pci\n");
     root.File("/sys/bus/pci/devices/" + bdf + "/d3cold_allowed", "0\n");
   }
-  // Process 9 has this node open.
-  void Hold(const std::string& node) {
-    root.File("/proc/9/comm", "worker\n");
-    root.Link("/proc/9/fd/4", node);
+  // Process 9 has the node of this IOMMU group open.
+  void Hold(int group) {
+    kernel.HoldOpen(9, "worker", fmt::format("/sys/class/vfio/{}/dev", group));
   }
   void Remember(const std::string& bdf, const gpuhost::vfio::Record& record) {
     REQUIRE(gpuhost::vfio::WriteRecord(kernel, Bdf(bdf), record).ok());

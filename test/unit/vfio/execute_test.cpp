@@ -25,6 +25,9 @@ struct Machine : Bench {
     kernel.Add({.bdf = kAudio, .class_code = 0x040300, .iommu_group = 42, .driver = driver});
   }
   pci::Device Read(const char* bdf = kBdf) { return *pci::ReadDevice(kernel, Bdf(bdf)); }
+  std::string Override(const char* bdf = kBdf) {
+    return kernel.ReadAttribute(pci::SysfsPath(Bdf(bdf), "driver_override")).value_or("");
+  }
   absl::Status Reach(Goal goal, const vfio::Conduct& conduct = {}) {
     return vfio::Execute(kernel, clock, Unit({.goal = goal}), conduct);
   }
@@ -55,7 +58,7 @@ TEST_CASE("a board goes from its drivers to VFIO, stays awake, and goes back to 
 
   REQUIRE(machine.Reach(Goal::kDefault).ok());
   CHECK(machine.Read().driver == "nvidia");
-  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Override() == "(null)");
   CHECK(machine.Read().d3cold_allowed == "1");
   CHECK(machine.Read(kAudio).driver == "snd_hda_intel");
   CHECK(machine.Remembered()->state == Record::State::kReturned);
@@ -66,7 +69,7 @@ TEST_CASE("unbinding leaves no driver, and remembers the earlier one") {
   REQUIRE(machine.Reach(Goal::kVfio).ok());
   REQUIRE(machine.Reach(Goal::kDriverless).ok());
   CHECK_FALSE(machine.Read().driver);
-  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Override() == "(null)");
   CHECK(machine.Remembered()->state == Record::State::kReleased);
   CHECK(machine.Remembered()->driver == "nvidia");
   REQUIRE(machine.Reach(Goal::kNvidia).ok());
@@ -94,7 +97,7 @@ TEST_CASE("a bind that fails gives every function back to its driver") {
   CHECK(Says(status, "0000:41:00.0: given back to nvidia"));
   CHECK(Says(status, "0000:41:00.1: given back to snd_hda_intel"));
   for (const char* bdf : {kBdf, kAudio}) {
-    CHECK(machine.Read(bdf).driver_override == "");
+    CHECK(machine.Override(bdf) == "(null)");
     CHECK(machine.Read(bdf).d3cold_allowed == "1");
     CHECK(absl::IsNotFound(machine.Remembered(bdf).status()));
   }
@@ -105,7 +108,7 @@ TEST_CASE("an unbind that fails changes nothing but says so") {
   machine.kernel.FailWrite("nvidia/unbind", absl::FailedPreconditionError("busy"));
   CHECK(Says(machine.Reach(Goal::kVfio), "given back as it was"));
   CHECK(machine.Read().driver == "nvidia");
-  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Override() == "(null)");
 }
 
 TEST_CASE("what cannot be written is found out before the first write") {
@@ -123,12 +126,45 @@ TEST_CASE("a write that never returns leaves the device alone, also the next tim
   machine.kernel.FailWrite("nvidia/unbind", absl::DeadlineExceededError("stuck"));
   CHECK(absl::IsDeadlineExceeded(machine.Reach(Goal::kVfio)));
   CHECK(machine.kernel.writes().size() == 2);  // override and unbind, nothing after
+  // Whoever still writes keeps the lock.
   const auto child = FileLock::Acquire(machine.kernel, machine.clock, kBdf, Duration::zero());
-  REQUIRE(child.ok());  // whoever still writes keeps the lock
+  REQUIRE(child.ok());
   const absl::Status again = machine.Reach(Goal::kVfio);
   CHECK(absl::IsDeadlineExceeded(again));
   CHECK(Says(again, "stuck"));
   CHECK(machine.kernel.writes().size() == 2);
+  machine.kernel.ReturnFromWrites();
+  CHECK(absl::IsUnavailable(machine.Reach(Goal::kVfio)));
+}
+
+TEST_CASE(
+    "a device that somebody else changes is not called stuck, whatever his process's number") {
+  Machine machine("nvidia");
+  // Both are process 1 in their containers.
+  const auto lock = FileLock::Acquire(machine.kernel, machine.clock, kBdf, Duration::zero());
+  const absl::Status status = machine.Reach(Goal::kVfio);
+  CHECK(absl::IsUnavailable(status));
+  CHECK(Says(status, "is changing this device"));
+}
+
+TEST_CASE("a unit's locks are taken in the order of addresses") {
+  struct Waiting : fake::FakeClock {
+    void SleepFor(Duration duration) override {
+      fake::FakeClock::SleepFor(duration);
+      if (kernel != nullptr) held_meanwhile |= FileLock::HeldBy(*kernel, kAudio).has_value();
+    }
+    const HostFs* kernel = nullptr;
+    bool held_meanwhile = false;
+  };
+  Machine machine("nvidia");
+  machine.AddAudio("snd_hda_intel");  // which is written first
+  Waiting clock;
+  const auto lock = FileLock::Acquire(machine.kernel, clock, kBdf, Duration::zero());
+  clock.kernel = &machine.kernel;
+  const vfio::Unit unit = machine.Unit();
+  REQUIRE(unit.functions.front().bdf.ToString() == kAudio);
+  CHECK(absl::IsUnavailable(vfio::Execute(machine.kernel, clock, unit, {})));
+  CHECK_FALSE(clock.held_meanwhile);
 }
 
 TEST_CASE("what has changed since the plan stops it before the first write") {
@@ -140,9 +176,14 @@ TEST_CASE("what has changed since the plan stops it before the first write") {
     CHECK(absl::IsAborted(vfio::Execute(machine.kernel, machine.clock, unit, {})));
   }
   SECTION("a user") {
-    machine.root.File("/proc/driver/nvidia/gpus/0000:41:00.0/information", "Device Minor: 3\n");
-    machine.Hold("/dev/nvidia3");
+    machine.kernel.HoldNvidia(9, "worker", "0000:41:00.0");
     CHECK(Says(vfio::Execute(machine.kernel, machine.clock, unit, {}), "in use by worker (pid 9)"));
+  }
+  SECTION("users cannot be seen any more") {
+    machine.root.Remove("/proc/2");
+    const absl::Status status = vfio::Execute(machine.kernel, machine.clock, unit, {});
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(Says(status, "hostPID"));
   }
   SECTION("it vanished") {
     machine.root.Remove("/sys/bus/pci/devices/0000:41:00.0");
@@ -153,6 +194,14 @@ TEST_CASE("what has changed since the plan stops it before the first write") {
     CHECK(absl::IsFailedPrecondition(vfio::Execute(machine.kernel, machine.clock, unit, conduct)));
   }
   CHECK_FALSE(machine.Wrote());
+}
+
+TEST_CASE("where users cannot be seen a device is moved by force alone") {
+  Machine machine("nvidia");
+  machine.root.Remove("/proc/2");
+  const vfio::Unit unit = machine.Unit({.force = true});
+  CHECK(vfio::Execute(machine.kernel, machine.clock, unit, {.force = true}).ok());
+  CHECK(machine.Read().driver == "vfio-pci");
 }
 
 TEST_CASE("a device that vanishes half way is told to be gone") {
@@ -172,7 +221,7 @@ TEST_CASE("a kernel that says yes and does nothing is caught") {
   });
   CHECK_FALSE(machine.Reach(Goal::kVfio).ok());
   CHECK_FALSE(machine.Read().driver);
-  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Override() == "(null)");
 }
 
 TEST_CASE("a kill between unbind and bind does not make the next run forget the driver") {
@@ -187,7 +236,7 @@ TEST_CASE("a kill between unbind and bind does not make the next run forget the 
   REQUIRE(machine.Reach(Goal::kVfio).ok());
   REQUIRE(machine.Reach(Goal::kDefault).ok());
   CHECK(machine.Read().driver == "nvidia");
-  CHECK(machine.Read().driver_override == "");
+  CHECK(machine.Override() == "(null)");
 }
 
 TEST_CASE("a record that is none is as good as no record") {

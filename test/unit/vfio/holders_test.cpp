@@ -12,51 +12,46 @@ TEST_CASE("who has a VFIO node or an nvidia node open is found") {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);
   kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 11, .driver = "vfio-pci"});
-  kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 12, .driver = "nvidia"});
+  kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 12, .driver = "vfio-pci"});
   kernel.Add({.bdf = "0000:03:00.0", .iommu_group = 1, .driver = "vfio-pci"});
   root.File("/sys/bus/pci/devices/0000:03:00.0/vfio-dev/vfio5/dev", "511:5\n");
-  root.File("/proc/driver/nvidia/gpus/0000:02:00.0/information", "Model: x\nDevice Minor: \t 3\n");
-  root.File("/proc/100/comm", "qemu-system-x86\n");
-  root.Link("/proc/100/fd/3", "/dev/vfio/11");
-  root.Link("/proc/100/fd/4", "/dev/vfio/11");
+  kernel.HoldOpen(100, "qemu-system-x86", "/sys/class/vfio/11/dev");
+  kernel.HoldOpen(100, "qemu-system-x86", "/sys/class/vfio/11/dev");
   root.Link("/proc/100/fd/5", "socket:[1]");
-  root.File("/proc/200/comm", "python3\n");
-  root.Link("/proc/200/fd/3", "/dev/nvidia3");
-  root.File("/proc/300/comm", "vmm\n");
-  root.Link("/proc/300/fd/3", "/dev/vfio/devices/vfio5");
+  kernel.HoldOpen(300, "vmm", "/sys/class/vfio-dev/vfio5/dev");
   root.File("/proc/400/comm", "gone\n");  // ended between the two reads: no fd directory
   root.Directory("/proc/self");
 
   const auto devices = *pci::ScanNvidia(kernel);
-  const auto holders = vfio::FindHolders(kernel, devices).by_device;
-  REQUIRE(holders.size() == 3);
-  CHECK(vfio::ToString(holders.at(devices[0].bdf)) == "qemu-system-x86 (pid 100)");
-  CHECK(vfio::ToString(holders.at(devices[1].bdf)) == "python3 (pid 200)");
-  CHECK(vfio::ToString(holders.at(devices[2].bdf)) == "vmm (pid 300)");
+  const vfio::Holders holders = vfio::FindHolders(kernel, devices);
+  CHECK(holders.complete.ok());
+  REQUIRE(holders.by_device.size() == 2);
+  CHECK(vfio::ToString(holders.by_device.at(devices[0].bdf)) == "qemu-system-x86 (pid 100)");
+  CHECK(vfio::ToString(holders.by_device.at(devices[2].bdf)) == "vmm (pid 300)");
 }
 
-TEST_CASE("a node is known by its number, under whatever path a container has it") {
+TEST_CASE("the nvidia driver's nodes are known by the number that the kernel gave it") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 12, .driver = "nvidia"});
+  kernel.HoldNvidia(200, "python3", "0000:02:00.0");
+  CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device.size() == 1);
+  root.File("/proc/devices", "  1 mem\n195 nvidia-frontend\n");
+  CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device.empty());
+}
+
+TEST_CASE("the number of a node decides, and not what a file is called") {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);
   kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 11, .driver = "vfio-pci"});
-  kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 12, .driver = "vfio-pci"});
-  root.File("/sys/class/vfio/11/dev", "1:3\n");  // that of /dev/null, so that there is one to open
-  root.File("/sys/class/vfio/12/dev", "1:99\n");
-  root.File("/proc/100/comm", "qemu\n");
-  root.Link("/proc/100/fd/3", "/dev/null");
-  root.Link("/proc/100/fd/4", "/dev/zero");
-  const auto holders = vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device;
-  REQUIRE(holders.size() == 1);
-  CHECK(holders.begin()->first.ToString() == "0000:01:00.0");
-}
-
-TEST_CASE("group 1 is not group 11") {
-  fake::TempRoot root;
-  fake::FakeKernel kernel(root);
-  kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "vfio-pci"});
-  root.File("/proc/100/comm", "qemu\n");
-  root.Link("/proc/100/fd/3", "/dev/vfio/11");
+  root.Link("/proc/100/fd/3", "/dev/vfio/11");  // a name without a device
+  root.File("/tmp/dev/vfio/11", "");
+  root.Link("/proc/100/fd/4", root.path() + "/tmp/dev/vfio/11");  // an ordinary file
+  root.Link("/proc/100/fd/5", "/dev/zero");                       // another device
   CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device.empty());
+  // In a container, a node lies anywhere.
+  kernel.HoldOpen(100, "qemu", "/sys/class/vfio/11/dev");
+  CHECK(vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device.size() == 1);
 }
 
 TEST_CASE("what an ordinary driver made of a device is looked for, too") {
@@ -64,12 +59,8 @@ TEST_CASE("what an ordinary driver made of a device is looked for, too") {
   fake::FakeKernel kernel(root);
   kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "nouveau"});
   kernel.Add({.bdf = "0000:01:00.1", .iommu_group = 1, .driver = "snd_hda_intel"});
-  root.File("/sys/bus/pci/devices/0000:01:00.0/drm/card0/dev", "1:3\n");  // that of /dev/null
-  root.File("/sys/bus/pci/devices/0000:01:00.1/sound/card0/pcmC0D3p/dev", "1:5\n");  // /dev/zero
-  root.File("/proc/100/comm", "Xorg\n");
-  root.Link("/proc/100/fd/3", "/dev/null");
-  root.File("/proc/200/comm", "pulseaudio\n");
-  root.Link("/proc/200/fd/3", "/dev/zero");
+  kernel.HoldOpen(100, "Xorg", "/sys/bus/pci/devices/0000:01:00.0/drm/card0/dev");
+  kernel.HoldOpen(200, "pulseaudio", "/sys/bus/pci/devices/0000:01:00.1/sound/card0/pcmC0D3p/dev");
   const auto devices = *pci::ScanNvidia(kernel);
   const auto holders = vfio::FindHolders(kernel, devices).by_device;
   REQUIRE(holders.size() == 2);
@@ -81,8 +72,7 @@ TEST_CASE("a holder's pod is read from its cgroup, of either driver") {
   fake::TempRoot root;
   fake::FakeKernel kernel(root);
   kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "vfio-pci"});
-  root.File("/proc/100/comm", "qemu\n");
-  root.Link("/proc/100/fd/3", "/dev/vfio/1");
+  kernel.HoldOpen(100, "qemu", "/sys/class/vfio/1/dev");
   const auto text = [&](const std::string& cgroup) {
     root.File("/proc/100/cgroup", cgroup + "\n");
     return vfio::ToString(

@@ -46,7 +46,7 @@ TEST_CASE("binding sets the override before it takes the device from another dri
 TEST_CASE("what is bound needs nothing, even while it is used") {
   Bench bench;
   bench.AddBound("0000:41:00.0", 7);
-  bench.Hold("/dev/vfio/7");
+  bench.Hold(7);
   CHECK(bench.Unit().steps.empty());
   CHECK(bench.Unit().Admission().ok());
   bench.root.File("/sys/bus/pci/devices/0000:41:00.0/power/control", "auto\n");
@@ -146,10 +146,32 @@ TEST_CASE("what stands in the way is named with its remedy") {
     CHECK(Text(bench.Unit().Admission()).find("4 virtual functions") != std::string::npos);
   }
   SECTION("a user") {
-    bench.root.File("/proc/driver/nvidia/gpus/0000:41:00.0/information", "Device Minor: 3\n");
-    bench.Hold("/dev/nvidia3");
+    bench.kernel.HoldNvidia(9, "worker", "0000:41:00.0");
     CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kInUse});
     CHECK(Text(bench.Unit().Admission()) == "in use by worker (pid 9); end that first");
+  }
+  SECTION("a lock in the kernel") {
+    bench.kernel.Lock("0000:41:00.0");
+    CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kLocked});
+    CHECK(Text(bench.Unit().Admission()).find("locked for a process that cannot be told") !=
+          std::string::npos);
+    bench.root.File("/proc/812/stat", "812 (a) b) D 1 2\n");
+    bench.root.File("/proc/812/comm", "a) b\n");
+    bench.root.Link("/proc/812/fd/1", "/sys/bus/pci/drivers/vfio-pci/unbind");  // another driver
+    bench.root.Link("/proc/812/fd/2", "/sys/devices/pci0000:00/0000:42:00.0/reset");
+    bench.root.Link("/proc/812/fd/3", "/sys/bus/pci/drivers/nvidia/unbind");
+    CHECK(Text(bench.Unit().Admission()) ==
+          "the kernel keeps it locked for process 812 (a) b), which writes to "
+          "/sys/bus/pci/drivers/nvidia/unbind; wait for that, or end what it waits for");
+    CHECK(bench.kernel.hangs().empty());
+    bench.kernel.Unlock("0000:41:00.0");
+    CHECK(Obstacles(bench.Unit()).empty());
+  }
+  SECTION("users that cannot be seen") {
+    bench.root.Remove("/proc/2");  // as in a PID namespace of its own
+    CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kUsersUnknown});
+    CHECK(Text(bench.Unit().Admission()).find("hostPID") != std::string::npos);
+    CHECK(Obstacles(bench.Unit({.force = true})).empty());
   }
   SECTION("a mode change") {
     vfio::Request request;
@@ -162,7 +184,7 @@ TEST_CASE("one who uses a member of the group uses the whole unit") {
   Bench bench;
   bench.AddBound("0000:41:00.0", 7);
   bench.kernel.Add({.bdf = "0000:41:00.1", .class_code = 0x040300, .iommu_group = 7});
-  bench.Hold("/dev/vfio/7");
+  bench.Hold(7);
   CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kInUse, Obstacle::kInUse});
 }
 
@@ -221,7 +243,7 @@ TEST_CASE("only what gpuhost bound is unbound, unless all is asked for") {
   CHECK(Texts(bench.Unit({.goal = Goal::kDriverless})) ==
         std::vector<std::string>{"write '' to /sys/bus/pci/devices/0000:41:00.0/driver_override",
                                  "write '0000:41:00.0' to /sys/bus/pci/drivers/vfio-pci/unbind"});
-  bench.Hold("/dev/vfio/7");
+  bench.Hold(7);
   CHECK(Obstacles(bench.Unit({.goal = Goal::kDriverless})) == std::vector{Obstacle::kInUse});
 }
 

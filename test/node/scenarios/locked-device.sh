@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# Somebody writes a GPU's address to vfio-pci's unbind while a virtual machine has the GPU: the kernel
+# waits for the machine's end and keeps the GPU locked meanwhile. Whoever only looks is not held up, and
+# whoever would change something is told who has it locked.
+node='--gpus 2 --boot-ms 300'
+guest() {
+  vfio-manage bind --all
+  nested_vm "$(bdf 0)"
+  bash -c "echo $(bdf 0) >/sys/bus/pci/drivers/vfio-pci/unbind" &
+  writer=$!
+  eventually "the unbind waits in the kernel" in_kernel $writer
+  cat "/sys/bus/pci/devices/$(bdf 0)/driver_override" >/dev/null &
+  reader=$!
+  eventually "so does who reads what is shown under the lock" in_kernel $reader
+
+  soon gpuhostctl status
+  soon gpuhostctl status --json
+  fails 3 soon vfio-manage bind --all --dry-run
+  expect_text "who has it locked is named" "$(bdf 0).*locked for process $writer \(bash\), which writes to .*/vfio-pci/unbind" "$output"
+  fails 3 soon vfio-manage bind --all
+  fails 3 soon vfio-manage unbind --all
+  expect_text "the machine is named" "$(bdf 0).*in use by qemu-system-x86 \(pid $vm\)" "$output"
+  expect "the other one was free" "vfio-pci none" "$(drivers)"
+  soon vfio-manage bind --device-id "$(bdf 1)"
+  fails 3 soon cc-manager --standalone --once --mode on
+  expect_text "the machine is named again" "in use by qemu-system-x86 \(pid $vm\)" "$output"
+
+  kill $vm
+  wait $vm || true
+  wait $writer
+  wait $reader
+  expect "the kernel has gone on" "none vfio-pci" "$(drivers)"
+  soon vfio-manage bind --all
+  switch on
+}
+soon() { timeout -s KILL 60 "$@"; }
+in_kernel() { grep -q ') D ' "/proc/$1/stat"; }
