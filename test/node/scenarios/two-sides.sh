@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The side of cc-manager that talks to others cannot write a GPU, the other can; it sees the
-# processes of all users, and looks once more before the first reset.
+# processes of all users, and keeps them from the devices of a change.
 node='--gpus 3 --boot-ms 300'
 # change STATUS MODE COMMAND...: a change that ends with this status; COMMAND runs between arming and
 # resetting. What it says is in $output.
@@ -20,12 +20,9 @@ change() {
   echo "$output"
   expect "exit status of the change to $mode" "$wanted" "$status"
 }
-hold() {
-  chmod 666 "$group"
-  setpriv --reuid=65534 --clear-groups bash -c "exec 9<>$group; exec sleep 1000" >/dev/null 2>&1 7>&- &
-  user=$!
-  eventually "another user has it open" sleeps
-}
+# Another user's process that has the group open, or tries to.
+hold() { exec setpriv --reuid=65534 --clear-groups bash -c "exec 9<>$group && exec sleep 1000"; }
+refused() { fails 1 hold 7>&-; }
 sleeps() { [ "$(cat "/proc/$user/comm")" = sleep ]; }
 leave() { echo 1 >"/sys/bus/pci/devices/$gone/remove"; }
 guest() {
@@ -37,9 +34,16 @@ guest() {
   done
   expect "the other side has switched" "on on on" "$(modes)"
 
-  change 3 off hold
-  expect_text "the user is named" "reset: $(bdf 1): in use by sleep \(pid $user\) since it was armed" "$output"
-  expect "nothing was reset" "on on on" "$(modes)"
+  chmod 666 "$group"
+  change 0 off refused
+  expect "nobody gets a GPU that is armed" "off off off" "$(modes)"
+
+  hold >/dev/null 2>&1 &
+  user=$!
+  eventually "another user has it open" sleeps
+  fails 3 hardware-sides on </dev/null
+  expect_text "the user is named" "arm: $(bdf 1): in use by sleep \(pid $user\); end that first" "$output"
+  expect "nothing was reset" "off off off" "$(modes)"
   kill $user
   expect "nothing is armed" "" "$(gpuhostctl status --ask-firmware | grep armed || true)"
 
