@@ -199,7 +199,14 @@ class Scanner {
       Copy(word);
       return Credentials(1);
     }
-    Remove(EndOf(at_, [](char c) { return !EndsValue(c); }));
+    size_t end = at_;
+    while (end < text_.size() && !EndsValue(text_[end]) && !EscapesQuote(end)) ++end;
+    Remove(end);
+  }
+
+  // As in a text within JSON.
+  bool EscapesQuote(size_t at) const {
+    return text_[at] == '\\' && at + 1 < text_.size() && IsQuote(text_[at + 1]);
   }
 
   void Quoted() {
@@ -235,7 +242,17 @@ bool SoundsSecret(std::string_view name) {
   return false;
 }
 
-std::string RedactText(std::string_view text) { return Scanner(text).Clean(); }
+std::string RedactText(std::string_view text) {
+  // "removed" may make a name of what stood on both sides; each time less is left.
+  constexpr int kMostTimes = 16;
+  std::string clean = Scanner(text).Clean();
+  for (int i = 0; i < kMostTimes; ++i) {
+    std::string again = Scanner(clean).Clean();
+    if (again == clean) break;
+    clean = std::move(again);
+  }
+  return clean;
+}
 
 bool LooksSecret(std::string_view text) { return RedactText(text) != text; }
 

@@ -14,7 +14,7 @@ inline constexpr std::string_view kRemoved = "removed";  // stands where somethi
 //   - what follows "Bearer" or "Basic"
 //   - words with the prefixes of well-known kinds of keys, JSON Web Tokens, PEM blocks
 //   - long words of capitals, small letters and digits, as random keys are
-// One pass, in time proportional to the text. What comes out is not changed by a second call.
+// In time proportional to the text. What comes out is not changed by a second call.
 std::string RedactText(std::string_view text);
 
 // Whether `text` still has something that looks like a secret; then it must not leave the node.

@@ -78,7 +78,7 @@ TEST_CASE("text is cleaned once and for all, and in time proportional to its len
        {"token", "token ", "token=", "@", "?", "a:b@", "http://", "-----BEGIN", "\"", "--pass ",
         "--pass,", "eyJ", "Bearer ", "sk-", "x?a=b ", "://@:", "nvapi-", "\\\""}) {
     std::string text;
-    while (text.size() < (2u << 20)) text += part;
+    while (text.size() < (256u << 10)) text += part;
     CAPTURE(part);
     const std::string once = RedactText(text);
     CHECK(RedactText(once) == once);
@@ -105,7 +105,7 @@ TEST_CASE("text is cleaned once and for all, and in time proportional to its len
                                      "-----END",
                                      "removed"};
   uint32_t random = 1;
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     std::string text;
     for (int j = 0; j < 12; ++j) {
       random = random * 1664525 + 1013904223;
@@ -176,14 +176,15 @@ TEST_CASE("what checks read is kept") {
                            "runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\nx = 7\n"
                            "[plugins.p.containerd.runtimes.kata.options]\nConfigPath = \"/c\"\n");
   REQUIRE(toml);
-  for (const char* kept : {"version = 3", "/a/*.toml", "io.containerd.kata.v2", "x = 7", "/c"}) {
+  for (const char* kept :
+       {"\"version\" = 3", "/a/*.toml", "io.containerd.kata.v2", "\"x\" = 7", "/c"}) {
     CHECK_THAT(*toml, Contains(kept));
   }
   CHECK(Redact("/proc/cmdline", "ro iommu=pt root=UUID=7c2e quiet\n") ==
         "ro iommu=pt root=removed quiet\n");
   const std::string line("/usr/bin/kubelet\0--config\0/c\0--node-ip\0x\0", 41);
   CHECK(Redact("/proc/12/cmdline", line)->find("/c") != std::string::npos);
-  CHECK(Redact("/proc/12/cmdline", line)->find("\0x\0") == std::string::npos);
+  CHECK(Redact("/proc/12/cmdline", line)->find(std::string("\0x\0", 3)) == std::string::npos);
   CHECK(Redact("/lib/systemd/system/k.service", "[Service]\nExecStart=-/usr/bin/k --x y\n") ==
         "[Service]\nExecStart=/usr/bin/k\n");
 }
