@@ -32,11 +32,11 @@ std::string WithoutVariant(const Snapshot& seen, const pci::Device& device) {
           : fmt::format("whether {} has a VFIO driver of its own for it is not known ({})", kernel,
                         Text(seen.aliases));
   return fmt::format(
-      "is coupled to its CPU, and vfio-pci would hand out none of its memory; {}; it takes a "
-      "kernel "
-      "whose module {} names this id in modules.alias (Linux 6.9 and later know some, Debian "
-      "builds "
-      "none); vfio-manage bind --force takes vfio-pci, for guests without the GPU's memory",
+      "is coupled to its CPU, and vfio-pci would hand out none of its memory; {}; install a kernel "
+      "whose module {} names this id in modules.alias (Linux 6.9 and later know some ids, Debian "
+      "builds no such module); vfio-manage bind --force takes vfio-pci, and guests have none of "
+      "the "
+      "GPU's memory",
       why, kVariant);
 }
 

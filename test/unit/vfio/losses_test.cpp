@@ -19,9 +19,8 @@ struct Machine : Bench {
   }
   std::vector<Obstacle> Obstacles(const vfio::Request& request = {}) {
     std::vector<Obstacle> obstacles;
-    for (const vfio::Blocker& blocker : Unit(request).blockers) {
-      obstacles.push_back(blocker.obstacle);
-    }
+    const vfio::Unit unit = Unit(request);
+    for (const vfio::Blocker& blocker : unit.blockers) obstacles.push_back(blocker.obstacle);
     return obstacles;
   }
 };
