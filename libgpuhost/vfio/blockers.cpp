@@ -34,9 +34,7 @@ std::string WithoutVariant(const Snapshot& seen, const pci::Device& device) {
   return fmt::format(
       "is coupled to its CPU, and vfio-pci would hand out none of its memory; {}; install a kernel "
       "whose module {} names this id in modules.alias (Linux 6.9 and later know some ids, Debian "
-      "builds no such module); vfio-manage bind --force takes vfio-pci, and guests have none of "
-      "the "
-      "GPU's memory",
+      "builds no such module); vfio-manage bind --force takes vfio-pci, without memory for guests",
       why, kVariant);
 }
 

@@ -35,9 +35,10 @@ absl::Status UnbindLock::Take(const pci::Device& device) {
   const std::string modules = ModulesOnNvidia(fs_);
   return Error(
       absl::StatusCode::kFailedPrecondition,
-      "{}: the driver nvidia says that it is in use, and no process has it open: persistence "
-      "mode (nvidia-smi -pm 0), a console, or another module{}{}; end that first",
-      device.bdf, modules.empty() ? "" : " of ", modules);
+      "{}: the driver nvidia says that it is in use, though no process has it open: by persistence "
+      "mode (nvidia-smi -pm 0 ends it), a console, or a module that stands on the driver ({}); end "
+      "that first",
+      device.bdf, modules.empty() ? "none is seen" : modules);
 }
 
 }  // namespace gpuhost::vfio

@@ -259,7 +259,7 @@ TEST_CASE("what nvidia says is in use in the kernel is not unbound; else its loc
     machine.root.Directory("/sys/module/nvidia/holders/nvidia_drm");
     const absl::Status status = machine.Reach(Goal::kVfio);
     CHECK(absl::IsFailedPrecondition(status));
-    CHECK(Says(status, "another module of nvidia_drm"));
+    CHECK(Says(status, "stands on the driver (nvidia_drm)"));
     CHECK(machine.kernel.writes() == std::vector<std::string>{lock + " := 1"});
   }
   SECTION("free") {
