@@ -78,7 +78,8 @@ TEST_CASE("which boards are coupled is known by their ids, where need be with th
                            .subsystem_device = subsystem,
                            .class_code = 0x030200});
   };
-  for (const uint16_t id : {0x2342, 0x2348, 0x2941, 0x297e, 0x31a1, 0x31c3, 0x3041, 0x30ff}) {
+  constexpr uint16_t kAll[] = {0x2342, 0x2348, 0x2941, 0x297e, 0x31a1, 0x31c3, 0x3041, 0x30ff};
+  for (const uint16_t id : kAll) {
     CHECK(coupled(id));
   }
   CHECK(coupled(0x29bc, 0x2045));
