@@ -6,11 +6,10 @@
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/aer.h"
 #include "libgpuhost/pci/scan.h"
+#include "libgpuhost/vfio/blockers.h"
 
 namespace gpuhost::sandbox_device_plugin {
 namespace {
-
-constexpr uint32_t kBridgeClass = 0x06;
 
 // The node is there: in /dev, or, where this program's /dev is a container's, in sysfs.
 bool HasNode(const HostFs& fs, const pci::Device& device, Backend backend) {
@@ -19,17 +18,14 @@ bool HasNode(const HostFs& fs, const pci::Device& device, Backend backend) {
          fs.Exists(fmt::format("/dev/vfio/{}", *device.iommu_group));
 }
 
-// The device of the group that keeps it from being given to a virtual machine; empty for none. A
-// device without driver does not, nor do bridges. Source: drivers/vfio/vfio_main.c and
-// drivers/iommu/iommu.c, ownership of DMA.
+// The device of the group that keeps it from being given to a virtual machine; empty for none.
 std::string Obstacle(const HostFs& fs, const pci::Device& device) {
   const std::string directory = device.SysfsPath("iommu_group/devices");
   for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
     const auto bdf = pci::Bdf::Parse(name);
     if (!bdf.ok() || *bdf == device.bdf) continue;
     const auto other = pci::ReadDevice(fs, *bdf);
-    if (!other.ok() || !other->driver || other->BoundToVfio()) continue;
-    if (other->class_code >> 16 == kBridgeClass || *other->driver == "pci-stub") continue;
+    if (!other.ok() || vfio::IsViableBeside(*other)) continue;
     return fmt::format("{} ({})", name, *other->driver);
   }
   return "";

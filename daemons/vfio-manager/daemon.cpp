@@ -3,16 +3,16 @@
 
 #include <algorithm>
 
-#include "daemons/common/service/directory_watch.h"
 #include "daemons/common/service/exit_code.h"
 #include "daemons/common/service/instance.h"
 #include "daemons/common/service/log.h"
 #include "daemons/common/service/notify.h"
 #include "daemons/common/service/signals.h"
+#include "daemons/vfio-manager/ears.h"
 #include "daemons/vfio-manager/render.h"
 #include "daemons/vfio-manager/reporter.h"
+#include "daemons/vfio-manager/retries.h"
 #include "libgpuhost/base/status.h"
-#include "libgpuhost/pci/monitor.h"
 
 namespace gpuhost::vfio_manager {
 namespace {
@@ -20,51 +20,14 @@ namespace {
 using service::Level;
 using service::Log;
 
-constexpr Duration kRescan = std::chrono::minutes(1);        // in case a uevent was lost
-constexpr Duration kFirstRetry = std::chrono::seconds(5);    // doubled until it is kRescan
-constexpr Duration kSettle = std::chrono::milliseconds(50);  // uevents come in bursts
 // One that somebody else is changing must not keep the daemon from the others; it comes back to it.
 constexpr Duration kLockLimit = std::chrono::seconds(2);
-constexpr const char* kDocuments = "/run/nvidia/gpuhost";
 
-// Everything that can end a wait.
-struct Ears {
-  service::StopSignal stop;
-  pci::Monitor monitor;
-  service::DirectoryWatch documents;
-};
-
-absl::StatusOr<Ears> Listen() {
-  GPUHOST_ASSIGN(auto stop, service::StopSignal::Block());
-  GPUHOST_ASSIGN(auto monitor, pci::Monitor::Open());
-  GPUHOST_ASSIGN(auto documents, service::DirectoryWatch::Open());
-  return Ears{std::move(stop), std::move(monitor), std::move(documents)};
-}
-
-// Until something happened that a pass has to look at, or `limit` has passed. False: stop.
-bool Wait(Ears& ears, Clock& clock, Duration limit) {
-  const TimePoint deadline = clock.Now() + limit;
-  while (true) {
-    const auto readable =
-        service::WaitReadable({ears.stop.fd(), ears.monitor.fd(), ears.documents.fd()},
-                              std::max(deadline - clock.Now(), Duration::zero()));
-    if (readable[0]) return false;
-    if (readable[1]) service::WaitReadable({ears.stop.fd()}, kSettle);
-    const bool devices = readable[1] && ears.monitor.Drain();
-    const bool mode = readable[2] && ears.documents.Drain("cc-manager.json");
-    if (devices || mode || clock.Now() >= deadline) return true;
-  }
-}
-
-absl::StatusOr<std::vector<UnitOutcome>> Pass(Deps& deps, const Options& options) {
+absl::StatusOr<std::vector<UnitOutcome>> Pass(Deps& deps, const Options& options,
+                                              Retries& retries) {
   ForgetAbsent(deps.fs);
   GPUHOST_ASSIGN(const vfio::Request request, MakeRequest(deps.fs, options));
-  return Apply(deps, request, {.lock_limit = kLockLimit}, /*dry_run=*/false);
-}
-
-bool AnyFailed(const absl::StatusOr<std::vector<UnitOutcome>>& pass) {
-  return pass.ok() && std::ranges::any_of(
-                          *pass, [](const UnitOutcome& outcome) { return !outcome.status.ok(); });
+  return Apply(deps, request, {.lock_limit = kLockLimit}, /*dry_run=*/false, &retries);
 }
 
 std::string StateOf(const absl::StatusOr<std::vector<UnitOutcome>>& pass) {
@@ -122,31 +85,36 @@ int UnbindAtExit(Deps& deps, const Options& options) {
   return exit_code;
 }
 
-int RunDaemon(Deps& deps, const Options& options) {
-  const auto instance = service::Instance::Claim(deps.fs, "vfio-manager");
-  auto ears = Listen();  // before the first scan, so that no change is missed
-  for (const absl::Status& status : {instance.status(), ears.status()}) {
-    if (status.ok()) continue;
-    Log(Level::kError, "cannot start", {{"error", status}});
-    return service::kFailed;
-  }
+int Loop(Deps& deps, const Options& options, const WaitForChange& wait) {
   ForgetReleases(deps.fs);
   Reporter reporter(deps.fs, options.validation_files);
-  Duration retry = kFirstRetry;
-  while (true) {
-    const absl::Status watched = ears->documents.Watch(deps.fs.Resolve(kDocuments));
-    if (!watched.ok()) Log(Level::kWarning, "cannot follow cc-manager", {{"error", watched}});
-    const auto pass = Pass(deps, options);
+  Retries retries;
+  Duration pause{};
+  do {
+    const auto pass = Pass(deps, options, retries);
     reporter.Report(pass);
     if (absl::IsInvalidArgument(pass.status())) return service::kUsage;
     if (absl::IsUnavailable(pass.status())) return service::kImpossible;
     const std::string state = StateOf(pass);
     service::Notify({.ready = true, .status = state});
-    if (!Wait(*ears, deps.clock, AnyFailed(pass) ? retry : kRescan)) break;
-    retry = AnyFailed(pass) ? std::min(2 * retry, kRescan) : kFirstRetry;
-  }
+    pause = pass.ok() ? retries.Pause(deps.clock.Now()) : Retries::kMost;
+  } while (wait(pause));
   service::Notify({.stopping = true});
   return UnbindAtExit(deps, options);
+}
+
+int RunDaemon(Deps& deps, const Options& options) {
+  const auto instance = service::Instance::Claim(deps.fs, "vfio-manager");
+  const auto stop = service::StopSignal::Block();
+  // Before the first scan, so that no change is missed.
+  auto ears = stop.ok() ? Ears::Open(deps.fs, stop->fd()) : absl::StatusOr<Ears>(stop.status());
+  for (const absl::Status& status : {instance.status(), ears.status()}) {
+    if (status.ok()) continue;
+    Log(Level::kError, "cannot start", {{"error", status}});
+    return service::kFailed;
+  }
+  return Loop(deps, options,
+              [&](Duration limit) { return ears->Wait(deps.clock, limit) != Ears::Heard::kStop; });
 }
 
 }  // namespace gpuhost::vfio_manager

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemons/vfio-manager/options.h"
+#include "daemons/vfio-manager/retries.h"
 #include "libgpuhost/base/clock.h"
 #include "libgpuhost/base/host_fs.h"
 #include "libgpuhost/vfio/execute.h"
@@ -30,10 +31,12 @@ struct UnitOutcome {
 absl::StatusOr<vfio::Request> MakeRequest(const HostFs& fs, const Options& options);
 
 // One pass: observes, plans, loads the modules that are needed, and carries out all units in
-// parallel; one that fails or hangs does not keep the others. With `dry_run` only planned. Errors
-// of the whole pass, before anything is written: kUnavailable no IOMMU, kNotFound no GPU (both: not
-// on this machine).
+// parallel, but for the moment in which they are bound: that goes by address. One that fails or
+// hangs does not keep the others. With `dry_run` only planned. With `retries` those that failed
+// before are left alone until their time has come. Errors of the whole pass, before anything is
+// written: kUnavailable no IOMMU, kNotFound no GPU (both: not on this machine).
 absl::StatusOr<std::vector<UnitOutcome>> Apply(Deps& deps, const vfio::Request& request,
-                                               vfio::Conduct conduct, bool dry_run);
+                                               vfio::Conduct conduct, bool dry_run,
+                                               Retries* retries = nullptr);
 
 }  // namespace gpuhost::vfio_manager

@@ -28,6 +28,17 @@ std::map<pci::Bdf, std::string> DevicesInModeChange(const HostFs& fs) {
   return devices;
 }
 
+std::map<pci::Bdf, std::string> UnusableDevices(const HostFs& fs) {
+  std::map<pci::Bdf, std::string> devices;
+  const auto document = service::ReadStatusDocument(fs, kCcManager);
+  if (!document.ok()) return devices;
+  for (const service::DeviceStatus& device : document->devices) {
+    const auto bdf = pci::Bdf::Parse(device.bdf);
+    if (bdf.ok() && !device.unusable.empty()) devices[*bdf] = device.unusable;
+  }
+  return devices;
+}
+
 bool WantsNvSwitches(const HostFs& fs) {
   const auto document = service::ReadStatusDocument(fs, kCcManager);
   return document.ok() && document->target == "ppcie";

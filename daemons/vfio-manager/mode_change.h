@@ -15,6 +15,9 @@ namespace gpuhost::vfio_manager {
 // bind or unbind them meanwhile.
 std::map<pci::Bdf, std::string> DevicesInModeChange(const HostFs& fs);
 
+// The devices that cc-manager says nobody may be given, and why; also when it has died since.
+std::map<pci::Bdf, std::string> UnusableDevices(const HostFs& fs);
+
 // Whether the node is, or is being brought, into protected PCIe, where guests get NVSwitches too.
 bool WantsNvSwitches(const HostFs& fs);
 

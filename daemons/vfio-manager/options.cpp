@@ -26,6 +26,10 @@ const std::map<std::string, OnExit> kExits = {{"leave", OnExit::kLeave},
                                               {"unbind-idle", OnExit::kUnbindIdle},
                                               {"unbind-all", OnExit::kUnbindAll}};
 
+const std::map<std::string, vfio::Backend> kBackends = {{"auto", vfio::Backend::kAuto},
+                                                        {"group", vfio::Backend::kGroup},
+                                                        {"iommufd", vfio::Backend::kIommufd}};
+
 // An option that takes one of the words of `words`.
 template <typename T>
 void AddChoice(CLI::App& app, const std::string& name, T& value,
@@ -129,10 +133,15 @@ std::variant<Options, int> ParseVfioManager(const std::vector<std::string>& word
   for (CLI::App* verb : {bind, unbind}) {
     AddOnceOptions(*verb, options);
     verb->add_flag("--force", options.force,
-                   "Also where it cannot be seen who uses the GPUs (no hostPID, no capabilities)");
+                   "Also where it cannot be seen who uses the GPUs (no hostPID, no capabilities), "
+                   "and where something is lost (memory of a GPU without its driver, the screen)");
   }
   for (CLI::App* verb : {bind, run}) {
     verb->add_flag("!--may-sleep", options.keep_awake, "Leave the GPUs' power settings alone");
+    verb->add_flag("--console", options.console, "Also the GPU that has the machine's screen");
+    AddChoice(*verb, "--backend", options.backend, kBackends,
+              "What guests' memory is mapped with, and loaded for it: group, iommufd, or auto "
+              "(groups, and iommufd only where there are none)");
   }
   auto parsed = Parse(app, options, words);
   if (auto* done = std::get_if<Options>(&parsed)) {

@@ -29,6 +29,8 @@ struct Options {
   vfio::Goal to = vfio::Goal::kDriverless;  // of kUnbind
   bool foreign = false;
   bool force = false;
+  bool console = false;
+  vfio::Backend backend = vfio::Backend::kAuto;
   bool keep_awake = true;
   OnExit on_exit = OnExit::kLeave;  // of kRun
   std::string validation_files;     // directory to write the operator's files to; empty: none

@@ -24,6 +24,7 @@ std::string RenderText(const std::vector<UnitOutcome>& outcomes) {
                                                   : "";
     text += fmt::format("{}:{}{}\n", NamesOf(unit), head.empty() ? "" : " ", head);
     for (const vfio::Step& step : unit.steps) text += fmt::format("  {}\n", ToString(step));
+    for (const std::string& loss : unit.losses) text += fmt::format("  lost: {}\n", loss);
   }
   return text;
 }
@@ -32,9 +33,13 @@ std::string RenderJson(const std::vector<UnitOutcome>& outcomes) {
   using nlohmann::ordered_json;
   ordered_json units = ordered_json::array();
   for (const auto& [unit, status] : outcomes) {
-    ordered_json json{{"devices", ordered_json::array()},  {"functions", ordered_json::array()},
-                      {"modules", unit.modules},           {"steps", ordered_json::array()},
-                      {"blockers", ordered_json::array()}, {"note", unit.note}};
+    ordered_json json{{"devices", ordered_json::array()},
+                      {"functions", ordered_json::array()},
+                      {"modules", unit.modules},
+                      {"steps", ordered_json::array()},
+                      {"blockers", ordered_json::array()},
+                      {"note", unit.note},
+                      {"losses", unit.losses}};
     for (const pci::Bdf& bdf : unit.leads) json["devices"].push_back(bdf.ToString());
     for (const pci::Device& device : unit.functions) {
       json["functions"].push_back(

@@ -34,9 +34,21 @@ bool AllBound(const absl::StatusOr<std::vector<UnitOutcome>>& pass) {
 absl::Status WriteValidationFiles(HostFs& fs, const std::string& directory, bool ready) {
   if (directory.empty()) return absl::OkStatus();
   const std::string ready_file = directory + "/vfio-pci-ready";
-  GPUHOST_TRY(fs.MakeDirectories(directory));
-  GPUHOST_TRY(fs.WriteFileAtomic(directory + "/workload-type", "vm-passthrough\n", 0644));
-  return ready ? fs.WriteFileAtomic(ready_file, "", 0644) : fs.Remove(ready_file);
+  const auto ensure = [&](const std::string& path, std::string_view text) -> absl::Status {
+    const auto there = fs.Read(path);
+    if (there.ok() && *there == text) return absl::OkStatus();
+    GPUHOST_TRY(fs.MakeDirectories(directory));
+    return fs.WriteFileAtomic(path, text, 0644);
+  };
+  GPUHOST_TRY(ensure(directory + "/workload-type", "vm-passthrough\n"));
+  return ready ? ensure(ready_file, "") : fs.Remove(ready_file);
+}
+
+bool Reporter::IsPublished(const service::StatusDocument& document) const {
+  auto there = service::ReadStatusDocument(fs_, document.daemon);
+  if (!there.ok()) return false;
+  there->generation = document.generation;
+  return *there == document;
 }
 
 void Reporter::Tell(const std::string& bdf, const Line& now, const std::string& planned_from) {
@@ -79,12 +91,16 @@ void Reporter::Report(const absl::StatusOr<std::vector<UnitOutcome>>& pass) {
   for (const auto& [name, line] : last_) {
     if (!name.empty() && !now.contains(name)) Log(Level::kWarning, "is gone", {{"bdf", name}});
   }
-  if (now == last_ && !first_) return;
+  const bool news = first_ || now != last_;
   last_ = std::move(now);
   first_ = false;
-  const absl::Status published = service::Publish(fs_, document);
-  if (!published.ok()) Log(Level::kWarning, "status not published", {{"error", published}});
+  const absl::Status published =
+      news || !IsPublished(document) ? service::Publish(fs_, document) : absl::OkStatus();
   const absl::Status files = WriteValidationFiles(fs_, validation_files_, AllBound(pass));
+  const std::string unwritten = Text(published) + Text(files);
+  if (unwritten == unwritten_) return;
+  unwritten_ = unwritten;
+  if (!published.ok()) Log(Level::kWarning, "status not published", {{"error", published}});
   if (!files.ok()) Log(Level::kWarning, "validation files not written", {{"error", files}});
 }
 

@@ -61,6 +61,9 @@ int RunOnce(Deps& deps, const Options& options) {
   for (const auto& [unit, status] : *outcomes) {
     failed = failed || !status.ok();
     if (options.dry_run) continue;
+    for (const std::string& loss : unit.losses) {
+      if (status.ok()) Log(Level::kWarning, "something is lost", {{"what", loss}});
+    }
     if (!status.ok()) {
       Log(Level::kError, words.failed, {{"bdf", NamesOf(unit)}, {"error", status}});
     } else if (!unit.note.empty()) {

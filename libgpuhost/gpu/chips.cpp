@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "libgpuhost/pci/coupled.h"
+
 namespace gpuhost::gpu {
 namespace {
 
@@ -157,21 +159,6 @@ constexpr auto kSwitches = std::to_array<Row>({
     {0x22a3, 0x22a3, {"LS10", kNvSwitch, &kLs10}},
 });
 
-// Source: the board list of gpu-admin-tools. Subsystem 0 stands for all of that id.
-struct Coupled {
-  uint16_t device, subsystem;
-};
-constexpr auto kCoupled = std::to_array<Coupled>({{0x2342, 0},
-                                                  {0x2343, 0},
-                                                  {0x2345, 0},
-                                                  {0x2348, 0},
-                                                  {0x2941, 0},
-                                                  {0x297e, 0},
-                                                  {0x29bc, 0x2045},
-                                                  {0x31a1, 0},
-                                                  {0x31c2, 0x21f1},
-                                                  {0x31c3, 0}});
-
 template <typename Rows>
 const Chip* Find(const Rows& rows, uint16_t device) {
   const auto row = std::ranges::find_if(
@@ -194,13 +181,7 @@ const Chip* FindChip(const pci::Device& device) {
   return nullptr;
 }
 
-bool IsCoupled(const pci::Device& device) {
-  return device.kind() == pci::Kind::kGpu &&
-         std::ranges::any_of(kCoupled, [&](const Coupled& part) {
-           return part.device == device.device &&
-                  (part.subsystem == 0 || part.subsystem == device.subsystem_device);
-         });
-}
+bool IsCoupled(const pci::Device& device) { return pci::IsCoupled(device); }
 
 bool HangsInReset(const pci::Device& device) {
   constexpr uint16_t kBoards[] = {0x2b85, 0x2b87, 0x2b8c};

@@ -49,6 +49,7 @@ struct Device {
   std::optional<std::string> d3cold_allowed;  // "1": may lose its main power while suspended
   std::optional<std::string> modalias;        // "pci:v000010DEd00002331sv...", see modules.alias
   bool is_virtual_function = false;
+  bool boot_vga = false;       // the VGA device of the firmware, where consoles come up
   std::vector<Bdf> consumers;  // functions that need this one awake: links consumer:pci:<BDF>
   // Not OK: unknown, since nobody has asked, or the function was locked. A scan does not ask.
   absl::StatusOr<Guarded> guarded = absl::UnknownError("not asked");

@@ -111,6 +111,7 @@ absl::StatusOr<Device> ReadDevice(const HostFs& fs, const Bdf& bdf) {
   device.d3cold_allowed = IfThere(fs.ReadAttribute(SysfsPath(bdf, "d3cold_allowed")));
   device.modalias = IfThere(fs.ReadAttribute(SysfsPath(bdf, "modalias")));
   device.consumers = ReadConsumers(fs, bdf);
+  device.boot_vga = fs.ReadAttribute(SysfsPath(bdf, "boot_vga")).value_or("") == "1";
   device.is_virtual_function = fs.Exists(SysfsPath(bdf, "physfn"));
   return device;
 }

@@ -39,6 +39,8 @@ auto Rank(const Alias& alias) {
 
 }  // namespace
 
+bool IsGeneric(std::string_view module) { return module == kGeneric; }
+
 absl::StatusOr<std::vector<Alias>> ReadAliases(const HostFs& fs) {
   GPUHOST_ASSIGN(const std::string release, fs.ReadAttribute("/proc/sys/kernel/osrelease"));
   const std::string path = fmt::format("/lib/modules/{}/modules.alias", release);

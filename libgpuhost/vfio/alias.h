@@ -30,4 +30,7 @@ absl::StatusOr<std::vector<Alias>> ReadAliases(const HostFs& fs);
 // a PCI device.
 std::string BestModule(std::string_view modalias, std::span<const Alias> aliases);
 
+// Whether it is the module of the generic driver.
+bool IsGeneric(std::string_view module);
+
 }  // namespace gpuhost::vfio

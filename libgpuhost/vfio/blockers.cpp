@@ -1,22 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/vfio/blockers.h"
 
+#include <algorithm>
+
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/coupled.h"
+#include "libgpuhost/vfio/alias.h"
 #include "libgpuhost/vfio/steps.h"
 
 namespace gpuhost::vfio {
 namespace {
 
-// A driver beside which VFIO does not hand out a group. Source: those with driver_managed_dma in
-// Linux, drivers/pci/pcie/portdrv.c and pci-stub.c.
-bool IsOrdinary(const pci::Device& device) {
-  return device.driver && !device.BoundToVfio() && device.driver != "pci-stub" &&
-         device.driver != "pcieport";
-}
+constexpr const char* kVariant = "nvgrace_gpu_vfio_pci";
 
 void Block(std::vector<Blocker>& blockers, Obstacle obstacle, const pci::Bdf& bdf,
            std::string text) {
   blockers.push_back({obstacle, bdf, std::move(text)});
+}
+
+// Whether a guest would get registers without the memory.
+bool LosesMemory(const Snapshot& seen, const pci::Device& device) {
+  return pci::IsCoupled(device) && IsGeneric(seen.vfio_drivers.at(device.bdf).module);
+}
+
+std::string WithoutVariant(const Snapshot& seen, const pci::Device& device) {
+  const std::string kernel = seen.kernel.empty() ? "this kernel" : "Linux " + seen.kernel;
+  const std::string why =
+      seen.aliases.ok()
+          ? fmt::format("{} has no VFIO driver of its own for {:04x}:{:04x}", kernel, device.vendor,
+                        device.device)
+          : fmt::format("whether {} has a VFIO driver of its own for it is not known ({})", kernel,
+                        Text(seen.aliases));
+  return fmt::format(
+      "is coupled to its CPU, and vfio-pci would hand out none of its memory; {}; install a kernel "
+      "whose module {} names this id in modules.alias (Linux 6.9 and later know some ids, Debian "
+      "builds no such module); vfio-manage bind --force takes vfio-pci, without memory for guests",
+      why, kVariant);
+}
+
+bool Binds(const std::vector<Step>& steps, const pci::Bdf& bdf) {
+  return std::ranges::any_of(
+      steps, [&](const Step& step) { return step.bdf == bdf && step.action == Action::kBind; });
+}
+
+bool TakesConsole(const Snapshot& seen, const pci::Device& device, const std::vector<Step>& steps) {
+  return device.boot_vga && seen.shows_console && Binds(steps, device.bdf);
+}
+
+void CheckLosses(const Snapshot& seen, const Request& request, const pci::Device& device,
+                 const std::vector<Step>& steps, std::vector<Blocker>& blockers) {
+  if (request.force) return;
+  if (LosesMemory(seen, device)) {
+    Block(blockers, Obstacle::kNoVariant, device.bdf, WithoutVariant(seen, device));
+  }
+  if (!request.console && TakesConsole(seen, device, steps)) {
+    Block(blockers, Obstacle::kConsole, device.bdf,
+          "has the machine's screen (boot_vga), which would freeze; --console takes it "
+          "nevertheless");
+  }
 }
 
 void CheckVfioPossible(const Snapshot& seen, const pci::Device& device,
@@ -49,7 +90,7 @@ void CheckVfioPossible(const Snapshot& seen, const pci::Device& device,
 void CheckStrangers(const Request& request, const Cluster& cluster,
                     std::vector<Blocker>& blockers) {
   for (const pci::Device& stranger : cluster.strangers) {
-    if (!IsOrdinary(stranger)) continue;
+    if (IsViableBeside(stranger)) continue;
     const std::string_view why = stranger.kind() == pci::Kind::kForeign ? "is not NVIDIA's"
                                  : MatchesAny(request.deny, stranger)   ? "is denied"
                                                                         : "is not asked for";
@@ -79,11 +120,35 @@ void CheckUsers(const Snapshot& seen, const Request& request, const Cluster& clu
 
 }  // namespace
 
+bool IsViableBeside(const pci::Device& device) {
+  return !device.driver || device.BoundToVfio() || device.driver == "pci-stub" ||
+         device.driver == "pcieport";
+}
+
+std::vector<std::string> FindLosses(const Snapshot& seen, const Cluster& cluster,
+                                    const std::vector<Step>& steps) {
+  std::vector<std::string> losses;
+  for (const pci::Device& device : cluster.functions) {
+    if (Binds(steps, device.bdf) && LosesMemory(seen, device)) {
+      losses.push_back(fmt::format(
+          "{}: its guests get none of the GPU's memory, as this kernel has no {} for it",
+          device.bdf, kVariant));
+    }
+    if (TakesConsole(seen, device, steps)) {
+      losses.push_back(fmt::format("{}: the machine's screen (boot_vga) freezes", device.bdf));
+    }
+  }
+  return losses;
+}
+
 std::vector<Blocker> FindBlockers(const Snapshot& seen, const Request& request,
                                   const Cluster& cluster, const std::vector<Step>& steps) {
   std::vector<Blocker> blockers;
   if (request.goal == Goal::kVfio) {
-    for (const pci::Device& device : cluster.functions) CheckVfioPossible(seen, device, blockers);
+    for (const pci::Device& device : cluster.functions) {
+      CheckVfioPossible(seen, device, blockers);
+      CheckLosses(seen, request, device, steps, blockers);
+    }
     CheckStrangers(request, cluster, blockers);
   }
   if (Moves(steps)) CheckUsers(seen, request, cluster, blockers);
@@ -94,6 +159,13 @@ std::vector<Blocker> FindBlockers(const Snapshot& seen, const Request& request,
     }
     if (const auto who = request.reserved.find(device.bdf); who != request.reserved.end()) {
       Block(blockers, Obstacle::kReserved, device.bdf, who->second);
+    }
+    const auto why = request.unusable.find(device.bdf);
+    if (why != request.unusable.end() && Returns(request.goal) && !request.force) {
+      Block(blockers, Obstacle::kUnusable, device.bdf,
+            fmt::format("must be given to nobody, says cc-manager: {}; have it put that right, or "
+                        "take --to none; --force gives it nevertheless",
+                        why->second));
     }
   }
   return blockers;
@@ -115,6 +187,10 @@ std::string_view ToString(Obstacle obstacle) {
       return "locked";
     case Obstacle::kNoOverride:
       return "no-override";
+    case Obstacle::kNoVariant:
+      return "no-variant";
+    case Obstacle::kConsole:
+      return "console";
     case Obstacle::kVfsEnabled:
       return "vfs-enabled";
     case Obstacle::kGroupNotViable:
@@ -125,6 +201,8 @@ std::string_view ToString(Obstacle obstacle) {
       return "users-unknown";
     case Obstacle::kReserved:
       return "mode-change";
+    case Obstacle::kUnusable:
+      return "unusable";
     case Obstacle::kNotOurs:
       return "not-ours";
   }

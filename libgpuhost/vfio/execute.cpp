@@ -10,6 +10,7 @@
 #include "libgpuhost/base/file_lock.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/vfio/steps.h"
+#include "libgpuhost/vfio/unbind_lock.h"
 
 namespace gpuhost::vfio {
 namespace {
@@ -88,10 +89,16 @@ absl::Status Verify(const HostFs& fs, Clock& clock, const Step& step) {
   };
   if (PollUntil(clock, kVerifyLimit, kVerifyPoll, as_wanted).ok()) return absl::OkStatus();
   const std::string now = fs.LinkName(link).value_or("none");
-  return Error(absl::StatusCode::kInternal, "{}: {}", ToString(step),
-               step.action == Action::kBind && now == step.value
-                   ? "the device has no VFIO node afterwards"
-                   : fmt::format("the driver is '{}' afterwards", now));
+  std::string found = fmt::format("the driver is '{}' afterwards", now);
+  if (step.action == Action::kBind && now == step.value) {
+    found = "the device has no VFIO node afterwards";
+  } else if (step.action == Action::kProbe && pci::IsVfioDriver(now)) {
+    found +=
+        ", as it takes devices of these ids by itself: by its module's option ids= (in "
+        "/etc/modprobe.d or on the kernel command line), or by its file new_id; remove the "
+        "ids there, and write them to its remove_id";
+  }
+  return Error(absl::StatusCode::kInternal, "{}: {}", ToString(step), found);
 }
 
 // Best effort back to how `device` was; tells in words how far it came.
@@ -138,15 +145,9 @@ std::string GiveAllBack(HostFs& fs, const Unit& unit, std::span<const Step> done
   return text;
 }
 
-// The driver and settings that a device had before gpuhost, kept over a run that was cut off.
-Record Before(const HostFs& fs, const pci::Device& device, Record::State state) {
-  Record record = RecordOf(device, state);
-  const auto earlier = ReadRecord(fs, device.bdf);
-  if (earlier.ok() && (!device.driver || device.BoundToVfio())) {
-    record = *earlier;
-    record.state = state;
-  }
-  return record;
+bool MovesDevice(const Unit& unit, const pci::Bdf& bdf) {
+  return std::ranges::any_of(unit.steps,
+                             [&](const Step& step) { return step.bdf == bdf && Moves({step}); });
 }
 
 // Before the first write, so that a kill at any moment forgets nothing.
@@ -154,11 +155,16 @@ absl::Status Remember(HostFs& fs, const Unit& unit) {
   if (unit.goal != Goal::kVfio && unit.goal != Goal::kTaken) return absl::OkStatus();
   const auto state = unit.goal == Goal::kVfio ? Record::State::kBound : Record::State::kTaken;
   for (const pci::Device& device : unit.functions) {
-    const bool moves = std::ranges::any_of(unit.steps, [&](const Step& step) {
-      return step.bdf == device.bdf &&
-             (step.action == Action::kBind || step.action == Action::kUnbind);
-    });
-    if (moves) GPUHOST_TRY(WriteRecord(fs, device.bdf, Before(fs, device, state)));
+    if (MovesDevice(unit, device.bdf)) {
+      GPUHOST_TRY(WriteRecord(fs, device.bdf, RecordBefore(fs, device, state)));
+      continue;
+    }
+    const bool written = std::ranges::find(unit.steps, device.bdf, &Step::bdf) != unit.steps.end();
+    const auto earlier = ReadRecord(fs, device.bdf);
+    const bool known = earlier.ok() && earlier->state != Record::State::kReleased &&
+                       earlier->state != Record::State::kReturned;
+    if (!written || known) continue;
+    GPUHOST_TRY(WriteRecord(fs, device.bdf, RecordOf(device, Record::State::kAdjusted)));
   }
   return absl::OkStatus();
 }
@@ -169,8 +175,10 @@ absl::Status Release(HostFs& fs, const Unit& unit, bool forget) {
   const auto state =
       unit.goal == Goal::kDriverless ? Record::State::kReleased : Record::State::kReturned;
   for (const pci::Device& device : unit.functions) {
-    GPUHOST_TRY(forget ? RemoveRecord(fs, device.bdf)
-                       : WriteRecord(fs, device.bdf, Before(fs, device, state)));
+    // One that was only put back as something else had bound it is none of ours any more.
+    const bool done = forget || !MovesDevice(unit, device.bdf);
+    GPUHOST_TRY(done ? RemoveRecord(fs, device.bdf)
+                     : WriteRecord(fs, device.bdf, RecordBefore(fs, device, state)));
   }
   return absl::OkStatus();
 }
@@ -191,7 +199,11 @@ absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& 
   if (unit.steps.empty()) return absl::OkStatus();
   GPUHOST_ASSIGN(const auto locks, LockAll(fs, clock, unit, conduct.lock_limit));
   GPUHOST_TRY(conduct.last_look());
-  if (Moves(unit.steps)) GPUHOST_TRY(LookAgain(fs, unit, conduct.force));
+  UnbindLock unbind_lock(fs);
+  if (Moves(unit.steps)) {
+    GPUHOST_TRY(LookAgain(fs, unit, conduct.force));
+    for (const pci::Device& device : unit.functions) GPUHOST_TRY(unbind_lock.Take(device));
+  }
   GPUHOST_TRY(Preflight(fs, unit));
   const auto earlier = ReadRecords(fs);
   GPUHOST_TRY(Remember(fs, unit));
@@ -199,6 +211,7 @@ absl::Status Execute(HostFs& fs, Clock& clock, const Unit& unit, const Conduct& 
   for (size_t i = 0; i < unit.steps.size(); ++i) {
     const Step& step = unit.steps[i];
     if (step.IsOptional() && !fs.Exists(step.Path())) continue;
+    if (step.action == Action::kBind || step.action == Action::kProbe) conduct.before_bind();
     absl::Status status = fs.WriteWithin(kWriteLimit, step.Path(), step.Text());
     if (absl::IsDeadlineExceeded(status)) return status;
     if (status.ok()) status = Verify(fs, clock, step);

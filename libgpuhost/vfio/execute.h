@@ -15,6 +15,8 @@ struct Conduct {
   Duration lock_limit = std::chrono::seconds(70);  // above a reset's deadline
   // Asked once more when the unit is locked; an error ends it before the first write.
   std::function<absl::Status()> last_look = [] { return absl::OkStatus(); };
+  // Called before each write to `bind`, as numbers are given out there, see Turns.
+  std::function<void()> before_bind = [] {};
   // Go on where it cannot be seen who uses the devices.
   bool force = false;
   // Forget what is unbound, instead of remembering that it was unbound on request.

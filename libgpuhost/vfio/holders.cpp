@@ -6,18 +6,16 @@
 #include <algorithm>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <string_view>
 
 #include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/vfio/driver_nodes.h"
+#include "libgpuhost/vfio/kernel_users.h"
 #include "libgpuhost/vfio/open_devices.h"
 
 namespace gpuhost::vfio {
 namespace {
-
-// What the driver nvidia has had since its beginning; /proc/devices says what it has here.
-constexpr unsigned kNvidiaMajor = 195;
 
 // "236:1", as sysfs has it in a file `dev`.
 std::optional<dev_t> ReadNumber(const HostFs& fs, const std::string& path) {
@@ -28,51 +26,6 @@ std::optional<dev_t> ReadNumber(const HostFs& fs, const std::string& path) {
   const auto minor = ParseDecimal(std::string_view(text).substr(colon + 1), UINT32_MAX);
   if (!major || !minor) return std::nullopt;
   return makedev(static_cast<unsigned>(*major), static_cast<unsigned>(*minor));
-}
-
-// A line "195 nvidia" of /proc/devices; "195 nvidia-frontend" before driver 545.
-unsigned NvidiaMajor(const HostFs& fs) {
-  std::istringstream lines(fs.Read("/proc/devices").value_or(""));
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string major, name;
-    words >> major >> name;
-    if (name != "nvidia" && name != "nvidia-frontend") continue;
-    if (const auto number = ParseDecimal(major, 4095)) return static_cast<unsigned>(*number);
-  }
-  return kNvidiaMajor;
-}
-
-// "Device Minor: \t 3" in /proc/driver/nvidia/gpus/<bdf>/information names /dev/nvidia3.
-std::optional<dev_t> NvidiaNumber(const HostFs& fs, const pci::Bdf& bdf) {
-  const std::string text =
-      fs.Read(fmt::format("/proc/driver/nvidia/gpus/{}/information", bdf)).value_or("");
-  constexpr std::string_view kKey = "Device Minor:";
-  const size_t key = text.find(kKey);
-  if (key == std::string::npos) return std::nullopt;
-  const size_t start = text.find_first_of("0123456789", key + kKey.size());
-  if (start == std::string::npos) return std::nullopt;
-  const auto minor = ParseDecimal(
-      text.substr(start, text.find_first_not_of("0123456789", start) - start), UINT32_MAX);
-  if (!minor) return std::nullopt;
-  return makedev(NvidiaMajor(fs), static_cast<unsigned>(*minor));
-}
-
-// Files that tell the numbers of the nodes that an ordinary driver made:
-// /sys/bus/pci/devices/<bdf>/drm/card0/dev.
-std::vector<std::string> FilesOfDriver(const HostFs& fs, const pci::Device& device) {
-  std::vector<std::string> files;
-  const auto collect = [&](const std::string& directory) {
-    for (const std::string& name : fs.List(directory).value_or(std::vector<std::string>())) {
-      files.push_back(fmt::format("{}/{}/dev", directory, name));
-    }
-  };
-  collect(device.SysfsPath("drm"));
-  const std::string sound = device.SysfsPath("sound");
-  for (const std::string& card : fs.List(sound).value_or(std::vector<std::string>())) {
-    collect(fmt::format("{}/{}", sound, card));
-  }
-  return files;
 }
 
 // "0::/kubepods.slice/kubepods-pod8d1c0b5e_....slice/cri-containerd-...scope", or with plain
@@ -94,8 +47,13 @@ std::string PodOf(const HostFs& fs, std::string_view pid) {
 }
 
 // Which device owns which node, by its number. Devices of one IOMMU group share its node.
-std::multimap<dev_t, pci::Bdf> NodesOf(const HostFs& fs, std::span<const pci::Device> devices) {
-  std::multimap<dev_t, pci::Bdf> nodes;
+struct Nodes {
+  std::multimap<dev_t, pci::Bdf> characters;
+  std::map<pci::Bdf, std::vector<Disk>> disks;
+};
+
+Nodes NodesOf(const HostFs& fs, std::span<const pci::Device> devices) {
+  Nodes nodes;
   for (const pci::Device& device : devices) {
     std::vector<std::string> files;
     if (device.iommu_group) {
@@ -106,16 +64,12 @@ std::multimap<dev_t, pci::Bdf> NodesOf(const HostFs& fs, std::span<const pci::De
     if (device.vfio_cdev) {
       files.push_back(fmt::format("/sys/class/vfio-dev/vfio{}/dev", *device.vfio_cdev));
     }
-    if (device.driver && !device.BoundToVfio()) {
-      const auto more = FilesOfDriver(fs, device);
-      files.insert(files.end(), more.begin(), more.end());
-    }
     for (const std::string& file : files) {
-      if (const auto number = ReadNumber(fs, file)) nodes.emplace(*number, device.bdf);
+      if (const auto number = ReadNumber(fs, file)) nodes.characters.emplace(*number, device.bdf);
     }
-    if (device.driver == "nvidia") {
-      if (const auto number = NvidiaNumber(fs, device.bdf)) nodes.emplace(*number, device.bdf);
-    }
+    DriverNodes of_driver = FindDriverNodes(fs, device);
+    for (const dev_t number : of_driver.characters) nodes.characters.emplace(number, device.bdf);
+    if (!of_driver.disks.empty()) nodes.disks[device.bdf] = std::move(of_driver.disks);
   }
   return nodes;
 }
@@ -125,11 +79,11 @@ std::multimap<dev_t, pci::Bdf> NodesOf(const HostFs& fs, std::span<const pci::De
 Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices, Duration limit) {
   const auto nodes = NodesOf(fs, devices);
   std::set<dev_t> numbers;
-  for (const auto& node : nodes) numbers.insert(node.first);
+  for (const auto& node : nodes.characters) numbers.insert(node.first);
   const OpenDevices open = FindOpenDevices(fs.Resolve("/proc"), std::move(numbers), limit);
   Holders holders{.by_device = {}, .complete = open.complete};
   for (const auto& [pid, number] : open.found) {
-    const auto [first, last] = nodes.equal_range(number);
+    const auto [first, last] = nodes.characters.equal_range(number);
     for (auto node = first; node != last; ++node) {
       std::vector<Holder>& list = holders.by_device[node->second];
       if (!list.empty() && list.back().pid == pid) continue;
@@ -138,14 +92,22 @@ Holders FindHolders(const HostFs& fs, std::span<const pci::Device> devices, Dura
                       PodOf(fs, name)});
     }
   }
+  for (const auto& [bdf, disks] : nodes.disks) {
+    for (const std::string& use : UsesOf(fs, disks)) {
+      holders.by_device[bdf].push_back({.command = use, .pod = ""});
+    }
+  }
   return holders;
 }
 
 std::string ToString(std::span<const Holder> holders) {
   std::string text;
   for (const Holder& holder : holders) {
-    text += fmt::format("{}{} (pid {}{}{})", text.empty() ? "" : ", ", holder.command, holder.pid,
-                        holder.pod.empty() ? "" : ", pod ", holder.pod);
+    if (!text.empty()) text += ", ";
+    text += holder.command;
+    if (holder.pid == 0) continue;
+    text +=
+        fmt::format(" (pid {}{}{})", holder.pid, holder.pod.empty() ? "" : ", pod ", holder.pod);
   }
   return text;
 }

@@ -15,8 +15,8 @@
 namespace gpuhost::vfio {
 
 struct Holder {
-  int pid = 0;
-  std::string command;  // /proc/<pid>/comm
+  int pid = 0;          // 0: the kernel itself
+  std::string command;  // /proc/<pid>/comm; of the kernel, what it does with it in words
   std::string pod;      // uid of its Kubernetes pod, as its cgroup's path has it; empty: none
 };
 
@@ -30,8 +30,9 @@ struct Holders {
 };
 
 // The processes that have a device open, by the numbers of its nodes: those of its VFIO group and
-// character device, that of /dev/nvidia<minor> when the nvidia driver holds it, and those of what
-// another driver made of it (/dev/dri, /dev/snd). What a file is called does not matter.
+// character device, and those of what an ordinary driver made of it, see FindDriverNodes. What a
+// file is called does not matter. Besides, mounted disks of a USB function. What other parts of the
+// kernel do with a GPU of the driver nvidia is asked when it is to be unbound, see UnbindLock.
 //
 // One walk over /proc for all devices, of at most `limit` of real time. It sees all processes of
 // the machine with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH in the host's PID namespace, and says in

@@ -53,19 +53,26 @@ absl::Status EnsureDriver(const HostFs& fs, const std::string& module, const Loa
                module, WhyNot(fs, loaded));
 }
 
-absl::Status EnsureBackend(const HostFs& fs, const LoadModule& load) {
-  absl::Status failed;
-  bool any = false;
-  for (const char* module : {"vfio_iommu_type1", "iommufd"}) {
+absl::Status EnsureBackend(const HostFs& fs, Backend backend, const LoadModule& load) {
+  constexpr const char* kGroup = "vfio_iommu_type1";
+  constexpr const char* kIommufd = "iommufd";
+  const auto ensure = [&](const char* module) -> absl::Status {
     // A built-in one is listed, too, for it has parameters.
-    const bool there = fs.Exists(fmt::format("/sys/module/{}", module));
-    const absl::Status status = there ? absl::OkStatus() : load(module);
-    if (status.ok()) any = true;
-    if (!status.ok() && failed.ok()) failed = status;
-  }
-  if (any) return absl::OkStatus();
-  return Error(absl::StatusCode::kFailedPrecondition,
-               "neither vfio_iommu_type1 nor iommufd is there: {}", WhyNot(fs, failed));
+    const auto there = [&] { return fs.Exists(fmt::format("/sys/module/{}", module)); };
+    if (there()) return absl::OkStatus();
+    const absl::Status loaded = load(module);
+    if (there()) return absl::OkStatus();
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{} is not there, so that no guest's memory can be mapped for devices: {}", module,
+                 loaded.ok() ? "modprobe says that it was loaded; does a line 'install' in "
+                               "/etc/modprobe.d stand in for it"
+                             : WhyNot(fs, loaded));
+  };
+  if (backend == Backend::kIommufd) return ensure(kIommufd);
+  const absl::Status group = ensure(kGroup);
+  if (group.ok() || backend == Backend::kGroup) return group;
+  const absl::Status iommufd = ensure(kIommufd);
+  return iommufd.ok() ? iommufd : Annotate(group, Text(iommufd));
 }
 
 }  // namespace gpuhost::vfio

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "libgpuhost/base/host_fs.h"
+#include "libgpuhost/vfio/request.h"
 
 namespace gpuhost::vfio {
 
@@ -24,8 +25,10 @@ std::string DriverOf(const HostFs& fs, const std::string& module);
 // kFailedPrecondition when it is still missing afterwards, with what modprobe said and why.
 absl::Status EnsureDriver(const HostFs& fs, const std::string& module, const LoadModule& load);
 
-// Makes sure that the kernel can map a guest's memory for a device: vfio_iommu_type1 or iommufd,
-// both where it has both. kFailedPrecondition when it has neither.
-absl::Status EnsureBackend(const HostFs& fs, const LoadModule& load);
+// Makes sure that the kernel can map a guest's memory for a device, by what `backend` says. With
+// kAuto iommufd is loaded only where vfio_iommu_type1 is not to be had: with it come other nodes
+// for all devices. What modprobe says is not believed before /sys/module shows it.
+// kFailedPrecondition when it is not to be had.
+absl::Status EnsureBackend(const HostFs& fs, Backend backend, const LoadModule& load);
 
 }  // namespace gpuhost::vfio

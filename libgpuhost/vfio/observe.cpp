@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libgpuhost/vfio/observe.h"
 
+#include <algorithm>
+
 #include "libgpuhost/base/parallel.h"
+#include "libgpuhost/base/parse.h"
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/scan.h"
 #include "libgpuhost/vfio/alias.h"
@@ -13,6 +16,13 @@ namespace {
 // Whoever has a device locked for longer than this is waiting for somebody.
 constexpr Duration kLockLimit = std::chrono::seconds(1);
 
+bool HasFrameBuffer(const HostFs& fs) {
+  const auto names = fs.List("/sys/class/graphics").value_or(std::vector<std::string>());
+  return std::ranges::any_of(names, [](const std::string& name) {
+    return name.starts_with("fb") && ParseDecimal(std::string_view(name).substr(2)).has_value();
+  });
+}
+
 }  // namespace
 
 absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
@@ -23,7 +33,11 @@ absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
     seen.devices[i].guarded = pci::ReadGuarded(fs, seen.devices[i], kLockLimit);
   });
   // A kernel without such a file has no variant drivers.
-  const auto aliases = ReadAliases(fs).value_or(std::vector<Alias>());
+  const auto read = ReadAliases(fs);
+  seen.aliases = read.status();
+  const auto aliases = read.value_or(std::vector<Alias>());
+  seen.kernel = fs.ReadAttribute("/proc/sys/kernel/osrelease").value_or("");
+  seen.shows_console = HasFrameBuffer(fs);
   std::map<std::string, std::string> driver_of;
   for (const pci::Device& device : seen.devices) {
     if (device.iommu_group && !seen.groups.contains(*device.iommu_group)) {
@@ -33,7 +47,10 @@ absl::StatusOr<Snapshot> Observe(const HostFs& fs) {
     }
     const std::string module = BestModule(device.modalias.value_or(""), aliases);
     if (!driver_of.contains(module)) driver_of[module] = DriverOf(fs, module);
-    seen.vfio_drivers[device.bdf] = {driver_of[module], module};
+    const bool knows_better =
+        IsGeneric(module) && device.BoundToVfio() && device.driver != driver_of[module];
+    seen.vfio_drivers[device.bdf] =
+        knows_better ? Driver{*device.driver, *device.driver} : Driver{driver_of[module], module};
   }
   seen.holders = FindHolders(fs, seen.devices);
   const auto drivers = fs.List("/sys/bus/pci/drivers").value_or(std::vector<std::string>());

@@ -30,8 +30,13 @@ struct Snapshot {
   std::vector<pci::Device> devices;  // all NVIDIA functions
   std::map<uint32_t, Group> groups;  // the IOMMU groups that they are in
   Holders holders;
-  std::map<pci::Bdf, Driver> vfio_drivers;  // which fits each NVIDIA function best
-  std::set<std::string> drivers;            // PCI drivers that are there now
+  // Which fits each NVIDIA function best. One that a function has already is believed to know it
+  // better than the generic one, which stands in where aliases are missing.
+  std::map<pci::Bdf, Driver> vfio_drivers;
+  absl::Status aliases;           // OK: it is known which functions have a VFIO driver of their own
+  std::string kernel;             // its release; empty: unknown
+  bool shows_console = false;     // a frame buffer is there, so boot_vga is somebody's screen
+  std::set<std::string> drivers;  // PCI drivers that are there now
   std::map<pci::Bdf, Record> records;
 };
 

@@ -10,6 +10,10 @@
 namespace gpuhost::vfio {
 namespace {
 
+constexpr const char* kNotOurs = "was bound to VFIO by something else; left alone";
+constexpr const char* kPutBack =
+    "was bound to VFIO by something else; left there, and its settings are put back";
+
 bool Denied(const Request& request, const pci::Device& device) {
   const bool allowed = request.allow.empty() || MatchesAny(request.allow, device);
   return !allowed || MatchesAny(request.deny, device);
@@ -20,6 +24,8 @@ const Record* RecordOf(const Snapshot& seen, const pci::Bdf& bdf) {
   return found == seen.records.end() ? nullptr : &found->second;
 }
 
+bool IsUnbind(Goal goal) { return goal != Goal::kVfio && goal != Goal::kTaken; }
+
 bool IsNative(const pci::Device& device) {
   return device.driver == "nvidia" || device.driver == "nouveau";
 }
@@ -27,8 +33,8 @@ bool IsNative(const pci::Device& device) {
 // A device that somebody else has bound since it was released is not ours any more.
 bool Ours(const Snapshot& seen, const Request& request, const pci::Device& device) {
   const Record* record = RecordOf(seen, device.bdf);
-  const bool ours =
-      record != nullptr && (record->state == Record::State::kBound || !device.BoundToVfio());
+  const bool ours = record != nullptr && record->state != Record::State::kAdjusted &&
+                    (record->state == Record::State::kBound || !device.BoundToVfio());
   return request.foreign || ours;
 }
 
@@ -52,8 +58,9 @@ bool MayTake(const Snapshot& seen, const Request& request, const pci::Device& de
     case Goal::kDriverless:
     case Goal::kDefault:
     case Goal::kNvidia:
-      return Ours(seen, request, device) &&
-             (device.BoundToVfio() || (Returns(request.goal) && !device.driver));
+      return StaysWithOthers(seen, request, device) ||
+             (Ours(seen, request, device) &&
+              (device.BoundToVfio() || (Returns(request.goal) && !device.driver)));
   }
   return false;
 }
@@ -85,7 +92,7 @@ std::string NoteOf(const Snapshot& seen, const Request& request, const pci::Devi
   }
   if (request.goal == Goal::kTaken) return "neither nvidia nor nouveau has it";
   if (!device.BoundToVfio()) return "no VFIO driver has it";
-  return "was bound to VFIO by something else; left alone";
+  return kNotOurs;
 }
 
 Unit Alone(const Request& request, const pci::Bdf& bdf) {
@@ -110,14 +117,15 @@ std::vector<Unit> Plan(const Snapshot& seen, const Request& request) {
   std::vector<Unit> units;
   std::vector<pci::Device> leads;
   const auto consider = [&](const pci::Device& device, bool by_address) {
-    const std::string note = NoteOf(seen, request, device);
+    const bool stays =
+        by_address && IsUnbind(request.goal) && StaysWithOthers(seen, request, device);
+    const std::string note = stays ? kNotOurs : NoteOf(seen, request, device);
     if (note.empty()) {
       leads.push_back(device);
       return;
     }
     units.push_back(Alone(request, device.bdf));
-    const bool not_ours = device.BoundToVfio() && request.goal != Goal::kVfio &&
-                          request.goal != Goal::kTaken && by_address;
+    const bool not_ours = device.BoundToVfio() && IsUnbind(request.goal) && by_address;
     if (not_ours) {
       units.back().blockers.push_back(
           {Obstacle::kNotOurs, device.bdf, note + "; --foreign takes it nevertheless"});
@@ -144,6 +152,9 @@ std::vector<Unit> Plan(const Snapshot& seen, const Request& request) {
               .steps = plan.steps,
               .modules = plan.modules,
               .blockers = FindBlockers(seen, request, cluster, plan.steps)};
+    if (request.goal == Goal::kVfio) unit.losses = FindLosses(seen, cluster, plan.steps);
+    const bool stays = IsUnbind(request.goal) && !Moves(plan.steps);
+    if (stays) unit.note = plan.steps.empty() ? kNotOurs : kPutBack;
     for (const pci::Device& lead : cluster.leads) unit.leads.push_back(lead.bdf);
     units.push_back(std::move(unit));
   }

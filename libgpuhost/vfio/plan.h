@@ -23,7 +23,8 @@ struct Unit {
   std::vector<Step> steps;             // in order; none: everything is as wanted
   std::vector<std::string> modules;    // whose drivers the steps need
   std::vector<Blocker> blockers;       // any: do none of the steps
-  std::string note;                    // why it is left as it is, where that is nobody's fault
+  std::string note;                    // why it is left where it is, where that is nobody's fault
+  std::vector<std::string> losses;     // by the steps, for people: "…: the screen freezes"
 
   // OK, or the blockers' texts: kNotFound, kInvalidArgument or kFailedPrecondition.
   absl::Status Admission() const;

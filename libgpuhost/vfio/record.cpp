@@ -9,7 +9,8 @@ namespace gpuhost::vfio {
 namespace {
 
 constexpr std::string_view kDirectory = "/run/nvidia/gpuhost/vfio";
-constexpr std::array<std::string_view, 4> kStates = {"bound", "taken", "released", "returned"};
+constexpr std::array<std::string_view, 5> kStates = {"bound", "taken", "released", "returned",
+                                                     "adjusted"};
 
 std::string PathOf(const pci::Bdf& bdf) { return fmt::format("{}/{}", kDirectory, bdf); }
 
@@ -41,6 +42,16 @@ Record RecordOf(const pci::Device& device, Record::State state) {
       .driver_override = device.guarded.ok() ? device.guarded->driver_override.value_or("") : "",
       .power_control = device.power_control.value_or(""),
       .d3cold_allowed = device.d3cold_allowed.value_or("")};
+}
+
+Record RecordBefore(const HostFs& fs, const pci::Device& device, Record::State state) {
+  Record record = RecordOf(device, state);
+  const auto earlier = ReadRecord(fs, device.bdf);
+  if (earlier.ok() && (!device.driver || device.BoundToVfio())) {
+    record = *earlier;
+    record.state = state;
+  }
+  return record;
 }
 
 absl::StatusOr<Record> ReadRecord(const HostFs& fs, const pci::Bdf& bdf) {

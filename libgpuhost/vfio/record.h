@@ -20,6 +20,7 @@ struct Record {
     kTaken,     // from its driver, by us, to be bound later
     kReleased,  // without driver, on request
     kReturned,  // to its native driver, on request
+    kAdjusted,  // bound by something else; its override and power settings are ours
   };
   State state = State::kBound;
   // Before us; empty: none.
@@ -34,6 +35,10 @@ struct Record {
 
 // As `device` is now.
 Record RecordOf(const pci::Device& device, Record::State state);
+
+// As `device` was before us: what an earlier record says where a run was cut off or has bound it,
+// else as it is now.
+Record RecordBefore(const HostFs& fs, const pci::Device& device, Record::State state);
 
 // kNotFound when there is none, kDataLoss when the file is no record.
 absl::StatusOr<Record> ReadRecord(const HostFs& fs, const pci::Bdf& bdf);

@@ -21,6 +21,13 @@ enum class Goal {
   kNvidia,      // the same, and to the driver nvidia
 };
 
+// How the kernel maps a guest's memory for devices.
+enum class Backend {
+  kAuto,     // by groups; by iommufd where there are none
+  kGroup,    // vfio_iommu_type1
+  kIommufd,  // iommufd, with a node for each device
+};
+
 // A device by address ("0000:41:00.0") or a kind of device by its ids ("10de:2331").
 struct Pattern {
   // kInvalidArgument for any other text.
@@ -39,12 +46,17 @@ struct Request {
   bool nvswitches = false;        // NVSwitches too
   std::vector<Pattern> allow;     // nothing else; empty: everything
   std::vector<Pattern> deny;
-  bool foreign = false;         // unbind also what something else bound to VFIO
-  bool force = false;           // also where it cannot be seen who uses devices
+  bool foreign = false;  // unbind also what something else bound to VFIO
+  bool force = false;    // also where it cannot be seen who uses devices, or something is lost
+  bool console = false;  // also the GPU that has the machine's screen
+  Backend backend = Backend::kAuto;
   bool keep_awake = true;       // write power settings
   bool leave_released = false;  // devices that were unbound on request stay so
   // Devices that somebody else is changing now, and who.
   std::map<pci::Bdf, std::string> reserved;
+  // Devices that no driver of the host may get back, and why: their next user would find them in
+  // another mode than he thinks. On VFIO they are nobody's yet.
+  std::map<pci::Bdf, std::string> unusable;
 };
 
 }  // namespace gpuhost::vfio

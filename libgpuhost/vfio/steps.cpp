@@ -47,13 +47,15 @@ void PlanUnbind(const Snapshot& seen, const Request& request, const pci::Device&
   if (has_other) {
     add(Action::kOverride, override);
   }
-  if (device.driver) add(Action::kUnbind, *device.driver);
+  const bool stays = StaysWithOthers(seen, request, device);
+  if (device.driver && !stays) add(Action::kUnbind, *device.driver);
   if (!before.d3cold_allowed.empty() && device.d3cold_allowed != before.d3cold_allowed) {
     add(Action::kD3cold, before.d3cold_allowed);
   }
   if (!before.power_control.empty() && device.power_control != before.power_control) {
     add(Action::kPower, before.power_control);
   }
+  if (stays) return;
   if (to_nvidia) {
     add(Action::kBind, "nvidia");
     plan.modules = {"nvidia"};
@@ -91,6 +93,12 @@ bool Moves(const std::vector<Step>& steps) {
   return std::ranges::any_of(steps, [](const Step& step) {
     return step.action != Action::kOverride && !step.IsOptional();
   });
+}
+
+bool StaysWithOthers(const Snapshot& seen, const Request& request, const pci::Device& device) {
+  const auto record = seen.records.find(device.bdf);
+  return record != seen.records.end() && record->second.state == Record::State::kAdjusted &&
+         device.BoundToVfio() && !request.foreign;
 }
 
 bool Returns(Goal goal) { return goal == Goal::kDefault || goal == Goal::kNvidia; }

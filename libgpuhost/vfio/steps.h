@@ -23,6 +23,10 @@ Steps PlanSteps(const Snapshot& seen, const Request& request, const Cluster& clu
 // Whether one of them gives a device another driver.
 bool Moves(const std::vector<Step>& steps);
 
+// Whether an unbind leaves it where it is, on the VFIO driver that something else bound it to, and
+// only puts back our settings.
+bool StaysWithOthers(const Snapshot& seen, const Request& request, const pci::Device& device);
+
 // Whether the request is to give devices back to ordinary drivers.
 bool Returns(Goal goal);
 

@@ -41,10 +41,9 @@ std::vector<pci::Device> StrangersOf(const Snapshot& seen,
   for (const uint32_t group : groups) {
     const auto found = seen.groups.find(group);
     if (found == seen.groups.end()) continue;
-    std::ranges::copy_if(found->second.members, std::back_inserter(strangers),
-                         [&](const pci::Device& device) {
-                           return !device.IsBridge() && !Contains(functions, device.bdf);
-                         });
+    std::ranges::copy_if(
+        found->second.members, std::back_inserter(strangers),
+        [&](const pci::Device& device) { return !Contains(functions, device.bdf); });
   }
   return strangers;
 }

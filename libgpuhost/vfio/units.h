@@ -13,7 +13,7 @@ namespace gpuhost::vfio {
 struct Cluster {
   std::vector<pci::Device> leads;      // of those that were asked for
   std::vector<pci::Device> functions;  // companions first, GPUs and NVSwitches last
-  std::vector<pci::Device> strangers;  // others in their IOMMU groups, without bridges
+  std::vector<pci::Device> strangers;  // others in their IOMMU groups, of any class
 };
 
 // Starts from `leads` and adds all NVIDIA functions of the same slot (audio, USB), those that a

@@ -97,6 +97,12 @@ void FakeKernel::HoldNvidia(int pid, const std::string& command, const std::stri
   Link(pid, command, "/dev/null");
 }
 
+void FakeKernel::AddUnbindLock(const std::string& bdf, bool in_use) {
+  const std::string path = "/proc/driver/nvidia/gpus/" + bdf + "/unbindLock";
+  root_.File(path, "0\n");
+  used_in_kernel_ = in_use ? path : "";
+}
+
 void FakeKernel::Link(int pid, const std::string& command, const std::string& target) {
   const std::string directory = fmt::format("/proc/{}", pid);
   root_.File(directory + "/comm", command + "\n");
@@ -206,6 +212,7 @@ absl::Status FakeKernel::React(Duration limit, const std::string& path, const st
   if (path.starts_with(kDevices) && path.ends_with("/reset")) {
     return Reset(limit, path);
   }
+  if (path == used_in_kernel_) return absl::OkStatus();
   root_.File(path, (path.ends_with("/driver_override") && text.empty() ? "(null)" : text) + "\n");
   return absl::OkStatus();
 }

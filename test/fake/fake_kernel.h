@@ -46,6 +46,9 @@ class FakeKernel : public HostFs {
   void HoldOpen(int pid, const std::string& command, const std::string& attribute);
   // The same of /dev/nvidia3, as which the driver nvidia has this device.
   void HoldNvidia(int pid, const std::string& command, const std::string& bdf);
+  // The driver nvidia has a lock for its unbind, and does not give it while something in the kernel
+  // uses the device.
+  void AddUnbindLock(const std::string& bdf, bool in_use);
   // The driver that drivers_probe chooses for a device without override; there is none at first.
   void SetNativeDriver(const std::string& name) { native_ = name; }
   // The next write to a path that ends in `suffix` fails like this.
@@ -100,6 +103,7 @@ class FakeKernel : public HostFs {
 
   TempRoot& root_;
   std::string native_;
+  std::string used_in_kernel_;     // the unbind lock that is not given
   std::vector<std::string> held_;  // attributes whose node somebody has had open
   mutable std::mutex mutex_;
   std::map<std::string, vgpu::VirtualGpu*> gpus_;

@@ -5,6 +5,7 @@
 
 #include "daemons/node-validator/checks/catalogue.h"
 #include "libgpuhost/base/status.h"
+#include "libgpuhost/pci/coupled.h"
 
 namespace gpuhost::node_validator {
 namespace {
@@ -63,7 +64,11 @@ Findings Driver(const Facts& facts) {
   bool switches = false;
   for (const GpuFacts& gpu : facts.devices.gpus) {
     const std::string driver = gpu.device.driver.value_or("no driver");
-    if (gpu.device.BoundToVfio()) {
+    if (driver == "vfio-pci" && pci::IsCoupled(gpu.device)) {
+      wrong.push_back(fmt::format(
+          "{} has vfio-pci, which hands out none of its memory (nvgrace_gpu_vfio_pci does)",
+          NameOf(gpu)));
+    } else if (gpu.device.BoundToVfio()) {
       drivers.insert(driver);
     } else if (gpu.device.kind() == Kind::kNvSwitch && facts.devices.wanted_mode != "ppcie") {
       switches = true;

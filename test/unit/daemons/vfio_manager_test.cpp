@@ -1,89 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <latch>
 
 #include "daemons/common/service/exit_code.h"
-#include "daemons/common/service/instance.h"
 #include "daemons/common/service/status_document.h"
-#include "daemons/vfio-manager/daemon.h"
 #include "daemons/vfio-manager/host_root.h"
-#include "daemons/vfio-manager/manager.h"
 #include "daemons/vfio-manager/mode_change.h"
 #include "daemons/vfio-manager/render.h"
-#include "daemons/vfio-manager/reporter.h"
 #include "daemons/vfio-manager/run.h"
 #include "libgpuhost/base/status.h"
-#include "test/fake/fake_clock.h"
-#include "test/fake/fake_kernel.h"
+#include "test/unit/daemons/vfio_manager_bench.h"
 
 using namespace gpuhost;
-using vfio_manager::Options;
-using vfio_manager::Verb;
-
-namespace {
-
-struct Bench {
-  absl::StatusOr<std::vector<vfio_manager::UnitOutcome>> Apply(const Options& options) {
-    const auto request = vfio_manager::MakeRequest(kernel, options);
-    if (!request.ok()) return request.status();
-    return vfio_manager::Apply(deps, *request, {}, options.dry_run);
-  }
-  int Run(const Options& options) { return vfio_manager::RunOnce(deps, options); }
-  std::string DriverOf(const std::string& bdf) const {
-    return kernel.LinkName("/sys/bus/pci/devices/" + bdf + "/driver").value_or("");
-  }
-  void HoldNvidia(const std::string& bdf) { kernel.HoldNvidia(9, "python3", bdf); }
-  void PublishMode(const std::string& phase, const std::string& mode, const std::string& bdf) {
-    REQUIRE(service::Publish(
-                kernel,
-                {.daemon = "cc-manager", .phase = phase, .target = mode, .devices = {{.bdf = bdf}}})
-                .ok());
-  }
-
-  fake::TempRoot root;
-  fake::FakeKernel kernel{root};
-  fake::FakeClock clock;
-  vfio_manager::Deps deps{kernel, clock,
-                          [](const std::string&) { return absl::UnknownError("no module"); }};
-};
-
-// Another process that is cc-manager as long as it lives.
-class CcManager {
- public:
-  explicit CcManager(HostFs& fs) {
-    int ends[2];
-    REQUIRE(::pipe(ends) == 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      const auto instance = service::Instance::Claim(fs, "cc-manager");
-      if (::write(ends[1], "y", instance.ok() ? 1 : 0) == 1) ::pause();
-      ::_exit(0);
-    }
-    char done = 0;
-    REQUIRE(::read(ends[0], &done, 1) == 1);
-    ::close(ends[0]);
-    ::close(ends[1]);
-  }
-  ~CcManager() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
- private:
-  pid_t pid_;
-};
-
-const Options kBindAll{.verb = Verb::kBind, .all = true};
-const Options kUnbindAll{.verb = Verb::kUnbind, .all = true};
-const Options kRunAll{.verb = Verb::kRun, .all = true};
-const Options kUninstall{.verb = Verb::kUninstall, .all = true};
-
-}  // namespace
+using namespace gpuhost::vfio_manager;
 
 TEST_CASE("bind --all takes GPUs with their companions and leaves all else alone") {
   Bench bench;
@@ -163,23 +94,31 @@ TEST_CASE("a module's driver is bound to under the name that loading it reveals"
   CHECK(bench.DriverOf("0000:01:00.0") == "nvgrace-gpu-vfio-pci");
 }
 
-TEST_CASE("all devices are written at the same time") {
+TEST_CASE("all devices are written at the same time, and bound in the order of addresses") {
   Bench bench;
   for (int i = 1; i <= 8; ++i) {
-    bench.kernel.Add({.bdf = "0000:0" + std::to_string(i) + ":00.0", .iommu_group = i});
+    bench.kernel.Add(
+        {.bdf = "0000:0" + std::to_string(i) + ":00.0", .iommu_group = i, .driver = "nvidia"});
   }
   // Nobody goes on before all have come this far; one after the other would give up.
-  std::latch all_binding(8);
+  std::latch all_unbinding(8);
   std::atomic<bool> alone = false;
   SystemClock clock;
   const TimePoint give_up = clock.Now() + std::chrono::minutes(1);
   bench.kernel.OnWrite([&](const std::string& path) {
-    if (!path.ends_with("vfio-pci/bind")) return;
-    all_binding.count_down();
-    while (!all_binding.try_wait() && !alone) alone = clock.Now() > give_up;
+    if (!path.ends_with("nvidia/unbind")) return;
+    all_unbinding.count_down();
+    while (!all_unbinding.try_wait() && !alone) alone = clock.Now() > give_up;
   });
   CHECK(bench.Run(kBindAll) == service::kDone);
   CHECK_FALSE(alone);
+  // The kernel gives vfioN to whom is bound first.
+  std::vector<std::string> bound;
+  for (const std::string& write : bench.kernel.writes()) {
+    if (write.find("vfio-pci/bind := ") != std::string::npos) bound.push_back(write);
+  }
+  CHECK(bound.size() == 8);
+  CHECK(std::ranges::is_sorted(bound));
 }
 
 TEST_CASE("a device that is stuck does not keep the others") {
@@ -255,6 +194,50 @@ TEST_CASE("uninstalling fails in one line for a driver in use, and keeps GPUs on
   CHECK(bench.DriverOf("0000:01:00.0") == "nvidia");
 }
 
+TEST_CASE("a change of mode that begins after the plan is noticed under the lock") {
+  Bench bench;
+  bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1});
+  const auto request = MakeRequest(bench.kernel, kBindAll);
+  const CcManager alive(bench.kernel);
+  bench.PublishMode("arming", "on", "0000:01:00.0");
+  const auto outcomes = vfio_manager::Apply(bench.deps, *request, {}, false);
+  CHECK(Text((*outcomes)[0].status).find("cc-manager is arming") != std::string::npos);
+  CHECK(bench.kernel.writes().empty());
+}
+
+TEST_CASE("what cc-manager says nobody may be given is bound, and given back to no driver") {
+  Bench bench;
+  bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1, .driver = "nvidia"});
+  REQUIRE(service::Publish(bench.kernel,
+                           {.daemon = "cc-manager",
+                            .phase = "failed",
+                            .devices = {{.bdf = "0000:01:00.0", .unusable = "it is armed"}}})
+              .ok());
+  CHECK(bench.Run(kBindAll) == service::kDone);
+  Options back = kUnbindAll;
+  back.to = vfio::Goal::kDefault;
+  const auto outcomes = bench.Apply(back);
+  CHECK(Text((*outcomes)[0].status).find("says cc-manager: it is armed") != std::string::npos);
+  CHECK(bench.DriverOf("0000:01:00.0") == "vfio-pci");
+  CHECK(bench.Run(kUnbindAll) == service::kDone);
+}
+
+TEST_CASE("what a module's option ids= took when we loaded it is ours") {
+  Bench bench;
+  bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1});
+  bench.root.Remove("/sys/bus/pci/drivers/vfio-pci");
+  bench.deps.load_module = [&](const std::string&) {
+    bench.kernel.AddDriver("vfio-pci");
+    bench.root.Link("/sys/bus/pci/devices/0000:01:00.0/driver", "../../drivers/vfio-pci");
+    return absl::OkStatus();
+  };
+  CHECK(bench.Run(kBindAll) == service::kDone);
+  CHECK(bench.Run(kUnbindAll) == service::kDone);
+  CHECK(bench.DriverOf("0000:01:00.0").empty());
+  CHECK(bench.kernel.ReadAttribute("/sys/bus/pci/devices/0000:01:00.0/d3cold_allowed").value() ==
+        "1");
+}
+
 TEST_CASE("devices in a mode change are left alone as long as cc-manager lives") {
   Bench bench;
   bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1});
@@ -275,84 +258,6 @@ TEST_CASE("devices in a mode change are left alone as long as cc-manager lives")
   bench.PublishMode("resetting", "on", "0000:01:00.0");  // and died
   CHECK(bench.Run(kBindAll) == service::kDone);
   CHECK(bench.DriverOf("0000:01:00.0") == "vfio-pci");
-}
-
-TEST_CASE("a daemon leaves what was unbound on request, until it starts anew") {
-  Bench bench;
-  bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1});
-  bench.kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 2, .driver = "nvidia"});
-  REQUIRE(bench.Apply(kRunAll).ok());
-  Options back = kUnbindAll;
-  back.to = vfio::Goal::kDefault;
-  back.all = false;
-  back.devices = {"0000:02:00.0"};
-  REQUIRE(bench.Run(back) == service::kDone);
-  back.devices = {"0000:01:00.0"};
-  back.to = vfio::Goal::kDriverless;
-  REQUIRE(bench.Run(back) == service::kDone);
-  REQUIRE(bench.Apply(kRunAll).ok());
-  CHECK(bench.DriverOf("0000:01:00.0").empty());
-  CHECK(bench.DriverOf("0000:02:00.0") == "nvidia");
-  vfio_manager::ForgetReleases(bench.kernel);
-  REQUIRE(bench.Apply(kRunAll).ok());
-  CHECK(bench.DriverOf("0000:01:00.0") == "vfio-pci");
-  CHECK(bench.DriverOf("0000:02:00.0") == "nvidia");  // returned, not just released
-  REQUIRE(bench.Apply(kBindAll).ok());
-  CHECK(bench.DriverOf("0000:02:00.0") == "vfio-pci");
-
-  bench.root.Remove("/sys/bus/pci/devices/0000:02:00.0");
-  vfio_manager::ForgetAbsent(bench.kernel);
-  CHECK(vfio::ReadRecords(bench.kernel).size() == 1);
-}
-
-TEST_CASE("at its end a daemon leaves devices or unbinds free ones, as it was told to") {
-  Bench bench;
-  bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1});
-  bench.kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 2, .driver = "vfio-pci"});  // foreign
-  bench.kernel.Add({.bdf = "0000:03:00.0", .iommu_group = 3});
-  REQUIRE(bench.Apply(kRunAll).ok());
-  bench.kernel.HoldOpen(9, "worker", "/sys/class/vfio/3/dev");
-  Options options = kRunAll;
-  CHECK(vfio_manager::UnbindAtExit(bench.deps, options) == service::kDone);
-  CHECK(bench.DriverOf("0000:01:00.0") == "vfio-pci");
-  options.on_exit = vfio_manager::OnExit::kUnbindIdle;
-  CHECK(vfio_manager::UnbindAtExit(bench.deps, options) == service::kFailed);
-  CHECK(bench.DriverOf("0000:01:00.0").empty());
-  CHECK(bench.DriverOf("0000:02:00.0") == "vfio-pci");
-  options.on_exit = vfio_manager::OnExit::kUnbindAll;
-  CHECK(vfio_manager::UnbindAtExit(bench.deps, options) == service::kFailed);
-  CHECK(bench.DriverOf("0000:02:00.0").empty());
-  CHECK(bench.DriverOf("0000:03:00.0") == "vfio-pci");
-  // Nothing says "on request", so the next start binds again.
-  REQUIRE(bench.Apply(kRunAll).ok());
-  CHECK(bench.DriverOf("0000:01:00.0") == "vfio-pci");
-}
-
-TEST_CASE("document and validation files say what is bound, and are written only on change") {
-  Bench bench;
-  bench.kernel.Add({.bdf = "0000:01:00.0", .iommu_group = 1});
-  bench.kernel.Add({.bdf = "0000:02:00.0", .iommu_group = 2, .driver = "nvidia"});
-  bench.HoldNvidia("0000:02:00.0");
-  const std::string ready = "/run/nvidia/validations/vfio-pci-ready";
-  bench.root.File(ready, "");  // left by somebody who was killed
-  vfio_manager::Reporter reporter(bench.kernel, "/run/nvidia/validations");
-  reporter.Report(bench.Apply(kRunAll));
-  CHECK_FALSE(bench.root.Exists(ready));
-  CHECK(bench.root.Content("/run/nvidia/validations/workload-type") == "vm-passthrough\n");
-  const auto document = service::ReadStatusDocument(bench.kernel, "vfio-manager");
-  REQUIRE(document->devices.size() == 2);
-  CHECK(document->devices[0].state == "vfio-pci");
-  CHECK(document->devices[1].state == "nvidia");
-  CHECK(document->devices[1].error.find("python3 (pid 9)") != std::string::npos);
-
-  reporter.Report(bench.Apply(kRunAll));
-  CHECK(service::ReadStatusDocument(bench.kernel, "vfio-manager")->generation == 1);
-  bench.root.Remove("/proc/9");
-  reporter.Report(bench.Apply(kRunAll));
-  CHECK(service::ReadStatusDocument(bench.kernel, "vfio-manager")->generation == 2);
-  CHECK(bench.root.Exists(ready));
-  reporter.Report(absl::NotFoundError("no NVIDIA GPU on this machine"));
-  CHECK_FALSE(bench.root.Exists(ready));
 }
 
 TEST_CASE("HOST_ROOT is believed only where a host is, and never before the mount") {

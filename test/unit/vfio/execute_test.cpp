@@ -249,3 +249,73 @@ TEST_CASE("a record that is none is as good as no record") {
   machine.Remember(kBdf, record);
   CHECK(*machine.Remembered() == record);
 }
+
+TEST_CASE("what nvidia says is in use in the kernel is not unbound; else its lock is given back") {
+  Machine machine("nvidia");
+  machine.AddAudio("snd_hda_intel");
+  const std::string lock = std::string("/proc/driver/nvidia/gpus/") + kBdf + "/unbindLock";
+  SECTION("in use") {
+    machine.kernel.AddUnbindLock(kBdf, true);
+    machine.root.Directory("/sys/module/nvidia/holders/nvidia_drm");
+    const absl::Status status = machine.Reach(Goal::kVfio);
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(Says(status, "stands on the driver (nvidia_drm)"));
+    CHECK(machine.kernel.writes() == std::vector<std::string>{lock + " := 1"});
+  }
+  SECTION("free") {
+    machine.kernel.AddUnbindLock(kBdf, false);
+    CHECK(machine.Reach(Goal::kVfio).ok());
+    CHECK(machine.root.Content(lock) == "1\n");  // the kernel removes it with the driver
+  }
+  SECTION("not unbound after all") {
+    machine.kernel.AddUnbindLock(kBdf, false);
+    machine.kernel.FailWrite("nvidia/unbind", absl::FailedPreconditionError("busy"));
+    CHECK_FALSE(machine.Reach(Goal::kVfio).ok());
+    CHECK(machine.root.Content(lock) == "0\n");
+  }
+}
+
+TEST_CASE("settings of a device that something else bound are remembered and put back") {
+  Machine machine("vfio-pci");
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  CHECK(machine.Override() == "vfio-pci");
+  CHECK(machine.Read().d3cold_allowed == "0");
+  CHECK(machine.Remembered()->state == Record::State::kAdjusted);
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  CHECK(machine.Remembered()->d3cold_allowed == "1");
+  SECTION("it is left where it was") {
+    CHECK(machine.Unit({.goal = Goal::kDriverless}).note.find("put back") != std::string::npos);
+    REQUIRE(machine.Reach(Goal::kDriverless).ok());
+    CHECK(machine.Read().driver == "vfio-pci");
+    CHECK(machine.Override() == "(null)");
+    CHECK(machine.Read().d3cold_allowed == "1");
+    CHECK(absl::IsNotFound(machine.Remembered().status()));
+  }
+  SECTION("unless it is unbound as well") {
+    const vfio::Unit unit = machine.Unit({.goal = Goal::kDriverless, .foreign = true});
+    REQUIRE(vfio::Execute(machine.kernel, machine.clock, unit, {}).ok());
+    CHECK_FALSE(machine.Read().driver);
+    CHECK(machine.Read().d3cold_allowed == "1");
+  }
+  SECTION("asked for by its address it is not ours to unbind") {
+    const vfio::Unit unit =
+        machine.Unit({.goal = Goal::kDriverless, .devices = {machine.Bdf(kBdf)}});
+    CHECK_FALSE(unit.Admission().ok());
+  }
+}
+
+TEST_CASE("a VFIO driver that takes a device by its ids is named as the reason") {
+  Machine machine("nvidia");
+  REQUIRE(machine.Reach(Goal::kVfio).ok());
+  machine.root.Remove("/sys/bus/pci/drivers/nvidia");
+  machine.kernel.OnWrite([&](const std::string& path) {
+    if (path.ends_with("drivers_probe")) {
+      machine.root.Link(std::string("/sys/bus/pci/devices/") + kBdf + "/driver",
+                        "../../drivers/vfio-pci");
+    }
+  });
+  const absl::Status status = machine.Reach(Goal::kDefault);
+  CHECK(Says(status, "the driver is 'vfio-pci' afterwards"));
+  CHECK(Says(status, "ids="));
+  CHECK(Says(status, "new_id"));
+}

@@ -88,3 +88,57 @@ TEST_CASE("a holder's pod is read from its cgroup, of either driver") {
     CHECK(text(none) == "qemu (pid 100)");
   }
 }
+
+TEST_CASE("who uses NVSwitches, MIG instances, frame buffers or what hangs on USB is found") {
+  fake::TempRoot root;
+  fake::FakeKernel kernel(root);
+  const auto users = [&] { return vfio::FindHolders(kernel, *pci::ScanNvidia(kernel)).by_device; };
+  SECTION("Fabric Manager, of all switches, as it is not told which is which") {
+    for (const char* bdf : {"0000:01:00.0", "0000:02:00.0"}) {
+      kernel.Add(
+          {.bdf = bdf, .device = 0x22a3, .class_code = 0x068000, .driver = "nvidia-nvswitch"});
+    }
+    root.File("/proc/devices", "  1 nvidia-nvswitch\n");
+    root.Link("/proc/100/fd/3", "/dev/null");  // 1:3, as which the driver has its switch 3
+    CHECK(users().size() == 2);
+    root.File("/proc/devices", "  1 mem\n508 nvidia-nvswitch\n");
+    CHECK(users().empty());
+  }
+  SECTION("the owner of a MIG instance") {
+    kernel.Add({.bdf = "0000:01:00.0", .driver = "nvidia"});
+    root.File("/proc/devices", "  1 mem\n  1 nvidia-caps\n");
+    root.File("/proc/driver/nvidia/gpus/0000:01:00.0/information", "Device Minor: \t 0\n");
+    root.File("/proc/driver/nvidia/capabilities/gpu0/mig/gi3/access",
+              "DeviceFileMinor: 3\nDeviceFileMode: 256\n");
+    root.Link("/proc/100/fd/3", "/dev/null");
+    CHECK(users().size() == 1);
+  }
+  SECTION("a frame buffer, and an input device on USB") {
+    kernel.Add({.bdf = "0000:01:00.0", .driver = "nvidiafb"});
+    kernel.Add({.bdf = "0000:01:00.2", .class_code = 0x0c0330, .driver = "xhci_hcd"});
+    kernel.HoldOpen(100, "Xorg", "/sys/bus/pci/devices/0000:01:00.0/graphics/fb0/dev");
+    kernel.HoldOpen(200, "agetty",
+                    "/sys/bus/pci/devices/0000:01:00.2/usb1/1-1/1-1:1.0/input/input7/event3/dev");
+    CHECK(users().size() == 2);
+  }
+  SECTION("a disk on USB, which the kernel has mounted, swaps to, or builds on") {
+    kernel.Add({.bdf = "0000:01:00.2", .class_code = 0x0c0330, .driver = "xhci_hcd"});
+    const std::string disk =
+        "/sys/bus/pci/devices/0000:01:00.2/usb1/1-1/1-1:1.0/host0/target0:0:0/0:0:0:0/block/sdz";
+    root.File(disk + "/dev", "65:144\n");
+    root.File(disk + "/sdz1/dev", "65:145\n");
+    CHECK(users().empty());
+    const auto text = [&] { return vfio::ToString(users().begin()->second); };
+    root.File("/proc/1/mountinfo", "36 35 65:145 / /mnt/x rw shared:1 - ext4 /dev/sdz1 rw\n");
+    CHECK(text() == "the kernel (disk sdz1, mounted on /mnt/x)");
+    root.File("/proc/1/mountinfo", "36 35 0:45 / /mnt/y rw - btrfs /dev/sdz1 rw\n");
+    CHECK(text() == "the kernel (disk sdz1, mounted on /mnt/y)");
+    root.File("/proc/1/mountinfo", "");
+    root.File("/proc/swaps", "Filename Type\n/dev/sdz1 partition 1 0 -2\n");
+    CHECK(text() == "the kernel (disk sdz1, which it swaps to)");
+    root.File("/proc/swaps", "Filename Type\n/dev/sdz11 partition 1 0 -2\n");
+    CHECK(users().empty());
+    root.Directory(disk + "/sdz1/holders/dm-0");
+    CHECK(text() == "the kernel (disk sdz1, on which dm-0 stands)");
+  }
+}

@@ -60,15 +60,38 @@ TEST_CASE("why a driver is missing is told") {
   CHECK(Says(ensure(), "offers none"));
 }
 
-TEST_CASE("one of type1 and iommufd is enough, none is not") {
+TEST_CASE("groups are enough, and iommufd is loaded where there are none, or on request") {
+  using vfio::Backend;
   Bench bench;
+  const auto ensure = [&](Backend backend) {
+    bench.loaded.clear();
+    return vfio::EnsureBackend(bench.kernel, backend, bench.Loader());
+  };
   bench.answer = absl::UnknownError("not found");
-  CHECK(absl::IsFailedPrecondition(vfio::EnsureBackend(bench.kernel, bench.Loader())));
+  CHECK(absl::IsFailedPrecondition(ensure(Backend::kAuto)));
   CHECK(bench.loaded == std::vector<std::string>{"vfio_iommu_type1", "iommufd"});
+  CHECK_FALSE(ensure(Backend::kGroup).ok());
+  CHECK(bench.loaded == std::vector<std::string>{"vfio_iommu_type1"});
+  CHECK_FALSE(ensure(Backend::kIommufd).ok());
+  CHECK(bench.loaded == std::vector<std::string>{"iommufd"});
   bench.root.Directory("/sys/module/vfio_iommu_type1");
-  CHECK(vfio::EnsureBackend(bench.kernel, bench.Loader()).ok());
-  bench.root.Directory("/sys/module/iommufd");
-  bench.loaded.clear();
-  CHECK(vfio::EnsureBackend(bench.kernel, bench.Loader()).ok());
+  CHECK(ensure(Backend::kAuto).ok());
   CHECK(bench.loaded.empty());
+  CHECK_FALSE(ensure(Backend::kIommufd).ok());
+  bench.root.Remove("/sys/module/vfio_iommu_type1");
+  bench.root.Directory("/sys/module/iommufd");
+  CHECK(ensure(Backend::kAuto).ok());
+  CHECK_FALSE(ensure(Backend::kGroup).ok());
+  CHECK(ensure(Backend::kIommufd).ok());
+}
+
+TEST_CASE("a module is there when /sys/module shows it, whatever modprobe says") {
+  // modprobe of kmod 30 with "install vfio_iommu_type1 /bin/true" in modprobe.d ends with 0.
+  Bench bench;
+  const absl::Status status =
+      vfio::EnsureBackend(bench.kernel, vfio::Backend::kAuto, bench.Loader());
+  CHECK(absl::IsFailedPrecondition(status));
+  CHECK(Says(status, "vfio_iommu_type1 is not there"));
+  CHECK(Says(status, "iommufd is not there"));
+  CHECK(Says(status, "'install' in /etc/modprobe.d"));
 }

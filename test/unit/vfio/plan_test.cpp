@@ -124,6 +124,36 @@ TEST_CASE("a foreign member of the group is named when its driver is in the way"
   }
 }
 
+TEST_CASE("beside which drivers a group is handed out is up to the driver, whatever the class") {
+  // Linux 5.19 and later, iommu_device_use_default_domain: driver_managed_dma.
+  for (const uint32_t bridge : {0x060000u, 0x060400u, 0x068000u}) {
+    const auto beside = [&](const char* driver) {
+      pci::Device device{.vendor = 0x8086, .class_code = bridge};
+      if (*driver != 0) device.driver = driver;
+      return vfio::IsViableBeside(device);
+    };
+    for (const char* harmless : {"", "pcieport", "pci-stub", "vfio-pci", "nvgrace_gpu_vfio_pci"}) {
+      CHECK(beside(harmless));
+    }
+    for (const char* user : {"nvidia-nvswitch", "skx_edac", "shpchp"}) CHECK_FALSE(beside(user));
+  }
+  Bench bench;
+  bench.kernel.Add({.bdf = "0000:41:00.0", .iommu_group = 7});
+  bench.kernel.Add({.bdf = "0000:40:00.0",
+                    .class_code = 0x060400,
+                    .vendor = 0x8086,
+                    .iommu_group = 7,
+                    .driver = "skx_edac"});
+  CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kGroupNotViable});
+}
+
+TEST_CASE("boards at the same place of different PCI domains are units of their own") {
+  Bench bench;
+  bench.kernel.Add({.bdf = "0000:41:00.0", .iommu_group = 7});
+  bench.kernel.Add({.bdf = "0001:41:00.0", .iommu_group = 8});
+  CHECK(bench.Plan().size() == 2);
+}
+
 TEST_CASE("what stands in the way is named with its remedy") {
   Bench bench;
   bench.kernel.Add({.bdf = "0000:41:00.0", .iommu_group = 7, .driver = "nvidia"});
@@ -177,6 +207,18 @@ TEST_CASE("what stands in the way is named with its remedy") {
     vfio::Request request;
     request.reserved[bench.Bdf("0000:41:00.0")] = "cc-manager is arming";
     CHECK(Obstacles(bench.Unit(request)) == std::vector{Obstacle::kReserved});
+  }
+  SECTION("a device that is to be given to nobody") {
+    bench.Remember("0000:41:00.0", {});
+    bench.root.Link(sysfs + "/driver", "../../drivers/vfio-pci");
+    vfio::Request request{.goal = Goal::kDefault};
+    request.unusable[bench.Bdf("0000:41:00.0")] = "its mode is not known";
+    CHECK(Obstacles(bench.Unit(request)) == std::vector{Obstacle::kUnusable});
+    request.force = true;
+    CHECK(Obstacles(bench.Unit(request)).empty());
+    request.force = false;
+    request.goal = Goal::kDriverless;  // then nobody has it
+    CHECK(Obstacles(bench.Unit(request)).empty());
   }
 }
 
