@@ -11,6 +11,14 @@
 
 namespace gpuhost::fake {
 
+// Which of the points at which a process may die are tried: all, but under AddressSanitizer, which
+// makes each take ten times as long, a sample of them.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr int kStride = 13;
+#else
+inline constexpr int kStride = 1;
+#endif
+
 // Counts down with every access, or with every one that has an effect; at zero the process is dead.
 // A death before a read differs from one before the next write only where reading moves something,
 // as it does in a GPU's queues.

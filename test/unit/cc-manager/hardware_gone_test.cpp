@@ -76,7 +76,7 @@ TEST_CASE("the hardware side alone dies at any access: the next pass mends it") 
   const std::vector<std::string_view> boards =
       GENERATE(std::vector<std::string_view>{"h100-sxm", "nvswitch"});
   int points = 0;
-  for (bool finished = false; !finished; points += 7) {
+  for (bool finished = false; !finished; points += 7 * fake::kStride) {
     CAPTURE(points);
     REQUIRE(points < 20000);
     NodeWorld world(boards, /*in_cluster=*/false);
