@@ -20,6 +20,7 @@
 #include "daemons/kata-manager/store_lock.h"
 #include "libgpuhost/base/status.h"
 #include "test/fake/fake_kernel.h"
+#include "test/fake/node_process.h"
 
 using namespace gpuhost;
 using namespace gpuhost::kata_manager;
@@ -237,7 +238,7 @@ TEST_CASE("garbage: below a symbolic link a process names files otherwise than w
   World world;
   REQUIRE(Establish(world.kernel, kClass, Simple("a")).ok());
   world.root.Link("/linked", "art");
-  world.root.File("/proc/77/cmdline", "qemu");
+  fake::AddProcess(world.root, {.pid = 77, .exe = "/usr/bin/qemu"});
   world.root.Link("/proc/77/fd/5", world.root.path() + kClass + "/gen-1/configuration.toml");
   REQUIRE(CollectGarbage(world.kernel, "/linked", {}).ok());
   CHECK(Generations(world.kernel, kClass).size() == 1);
