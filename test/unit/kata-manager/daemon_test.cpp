@@ -166,7 +166,7 @@ TEST_CASE("a step of a pass that does not end is no health") {
   Running running([&](Running& self) {
     ++asked;
     healthy += self.IsHealthy() ? 1 : 0;
-    self.node.clock.SleepFor(std::chrono::minutes(21));
+    self.node.clock.Pass(std::chrono::minutes(21));
     healthy += self.IsHealthy() ? 10 : 0;
   });
   REQUIRE(running.Eventually([&] { return running.IsSteady(); }));

@@ -58,6 +58,7 @@ TEST_CASE("a device that has all it needs is fine, and attributes may be missing
 TEST_CASE("a missing node is seen, wherever nodes are seen") {
   Bench bench;
   bench.root.Remove("/dev/vfio/7");
+  bench.root.Remove("/sys/class/vfio/7");
   CHECK(bench.Examine() == Reason::kNoNode);
   bench.root.Directory("/sys/class/vfio/7");  // a container's /dev lacks what came later
   CHECK(bench.Examine() == Reason::kNone);
