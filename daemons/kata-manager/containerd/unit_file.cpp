@@ -49,7 +49,8 @@ struct Service {
 void Take(const std::string& text, Service& service) {
   std::string joined = text;
   for (size_t at = joined.find("\\\n"); at != std::string::npos; at = joined.find("\\\n", at)) {
-    joined.replace(at, 2, " ");
+    joined.erase(at, 1);
+    joined[at] = ' ';
   }
   std::istringstream lines(joined);
   bool in_service = false;
