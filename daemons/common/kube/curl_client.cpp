@@ -56,6 +56,16 @@ List Headers(const Endpoint& endpoint, const Request& request) {
   return list;
 }
 
+// As errors may tell it: a query can be a signature that opens a file to anybody, and a login may
+// stand before the host.
+std::string Shown(std::string_view url) {
+  const std::string_view path = url.substr(0, url.find_first_of("?#"));
+  const size_t scheme = path.find("://"), host = scheme == path.npos ? 0 : scheme + 3;
+  const size_t login = path.substr(host, path.find('/', host) - host).rfind('@');
+  if (login == path.npos) return std::string(path);
+  return std::string(path.substr(0, host)) + std::string(path.substr(host + login + 1));
+}
+
 std::string Part(CURLU* url, CURLUPart part) {
   char* text = nullptr;
   if (curl_url_get(url, part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return "";
@@ -210,6 +220,7 @@ absl::Status CurlClient::Perform(const Receiver& receiver, Duration idle) {
 absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Request& request,
                                             const BodySink& sink) {
   const auto [url, connect_to] = Destination(endpoint, request);
+  const std::string what = fmt::format("{} {}", request.method, Shown(url));
   const List headers = Headers(endpoint, request);
   char reason[CURL_ERROR_SIZE] = "";
   Receiver receiver{handles_->easy, request, sink, {}, absl::OkStatus(), SystemClock().Now()};
@@ -252,11 +263,11 @@ absl::StatusOr<Response> CurlClient::Stream(const Endpoint& endpoint, const Requ
   const CURLMsg* message = curl_multi_info_read(handles_->multi, &left);
   const CURLcode code = message == nullptr ? CURLE_OK : message->data.result;
   curl_multi_remove_handle(handles_->multi, handles_->easy);
-  GPUHOST_TRY(Annotate(performed, fmt::format("{} {}", request.method, url)));
-  GPUHOST_TRY(Annotate(receiver.status, fmt::format("{} {}", request.method, url)));
+  GPUHOST_TRY(Annotate(performed, what));
+  GPUHOST_TRY(Annotate(receiver.status, what));
   if (code != CURLE_OK) {
     const Failure failure = FailureOf(code);
-    return Error(failure.code, "{} {}: {}; {}", request.method, url,
+    return Error(failure.code, "{}: {}; {}", what,
                  reason[0] != '\0' ? reason : curl_easy_strerror(code), failure.remedy);
   }
   long http_code = 0;

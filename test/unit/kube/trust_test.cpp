@@ -149,3 +149,13 @@ TEST_CASE("an answer about another node decides nothing") {
   CHECK(ended.ok());
   CHECK(heard == std::vector<std::string>{"n"});
 }
+
+TEST_CASE("an error tells of no query and no login") {
+  kube::CurlClient http;
+  const kube::Endpoint endpoint{.server = "https://user:word@127.0.0.1:1"};
+  const auto status = http.Send(endpoint, {.path = "/blob?X-Signature=abc"}).status();
+  CHECK(absl::IsUnavailable(status));
+  const std::string text = Text(status);
+  CHECK(text.find("GET https://127.0.0.1:1/blob: ") != std::string::npos);
+  for (const char* secret : {"abc", "word", "user"}) CHECK(text.find(secret) == std::string::npos);
+}
