@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cc-manager is three processes: the two sides, and their parent, which starts them and waits. It
+// cc-manager is the two sides, and their parent, which starts them and waits. It
 // is the one that an init system or a container's runtime knows. So the death of the API side, be
 // it process 1 of a container or not, never takes the hardware side with it, which disarms what is
 // armed; and a hardware side that died is started anew by somebody who still may.

@@ -72,7 +72,8 @@ absl::StatusOr<Instance> Instance::Claim(HostFs& fs, std::string_view daemon) {
 
 bool IsAlive(const HostFs& fs, std::string_view daemon) {
   const auto fd = fs.Open(PathOf(daemon), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  return fd.ok() && HasWriter(fd->get());
+  if (!fd.ok()) return absl::IsPermissionDenied(fd.status());
+  return HasWriter(fd->get());
 }
 
 }  // namespace gpuhost::service

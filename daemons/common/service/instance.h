@@ -25,7 +25,7 @@ class Instance {
 };
 
 // Whether another process holds the lock of `daemon`. Disturbs nobody. Takes the right to read the
-// lock, that is root; others are told that nobody lives.
+// lock, that is root; who may not ask must take the daemon for alive, and is told so.
 bool IsAlive(const HostFs& fs, std::string_view daemon);
 
 }  // namespace gpuhost::service

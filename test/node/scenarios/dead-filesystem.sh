@@ -21,7 +21,7 @@ guest() {
   expect "switched" "on on" "$(modes)"
   exec 9<>"/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$(bdf 1)/iommu_group")")"
   fails 3 soon vfio-manage unbind --all
-  expect_text "who has one is named" "$(bdf 1): in use by bash \(pid $$\)" "$output"
+  expect_text "who has one is named" "bdf=$(bdf 1) error=\"in use by bash \\(pid $$\\)" "$output"
   exec 9>&-
   expect "the server has not answered" T "$(sed 's/.*) \(.\) .*/\1/' /proc/$server/stat)"
   kill -KILL $server $user
