@@ -44,24 +44,30 @@ absl::Status Add(const Filter& filter, uint32_t action, const char* name,
   return error == 0 ? absl::OkStatus() : ErrnoStatus(-error, fmt::format("forbid {}", name));
 }
 
+// What SCMP_A0 of C stands for.
+scmp_arg_cmp FirstArgument(scmp_compare how, int value, int masked = 0) {
+  return {.arg = 0,
+          .op = how,
+          .datum_a = static_cast<scmp_datum_t>(value),
+          .datum_b = static_cast<scmp_datum_t>(masked)};
+}
+
 absl::Status ForbidSockets(const Filter& filter) {
   constexpr int kAllowed[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
   int above = 0;
   for (const int family : kAllowed) {
     for (; above < family; ++above) {
-      GPUHOST_TRY(Add(filter, kRefused, "socket",
-                      {SCMP_A0_32(SCMP_CMP_EQ, static_cast<scmp_datum_t>(above))}));
+      GPUHOST_TRY(Add(filter, kRefused, "socket", {FirstArgument(SCMP_CMP_EQ, above)}));
     }
     above = family + 1;
   }
-  return Add(filter, kRefused, "socket",
-             {SCMP_A0_32(SCMP_CMP_GE, static_cast<scmp_datum_t>(above))});
+  return Add(filter, kRefused, "socket", {FirstArgument(SCMP_CMP_GE, above)});
 }
 
 absl::Status ForbidNamespaces(const Filter& filter) {
-  for (const unsigned flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
-                              CLONE_NEWUTS, CLONE_NEWCGROUP}) {
-    GPUHOST_TRY(Add(filter, kRefused, "clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)}));
+  for (const int flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
+                         CLONE_NEWUTS, CLONE_NEWCGROUP}) {
+    GPUHOST_TRY(Add(filter, kRefused, "clone", {FirstArgument(SCMP_CMP_MASKED_EQ, flag, flag)}));
   }
   return Add(filter, kUnknown, "clone3");
 }

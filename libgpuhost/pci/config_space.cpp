@@ -57,6 +57,11 @@ absl::StatusOr<std::optional<off_t>> ConfigSpace::FindCapability(uint8_t id) con
   return std::optional<off_t>();
 }
 
+bool ConfigSpace::IsCutShort() const {
+  constexpr off_t kUnprivileged = 64;
+  return absl::IsOutOfRange(Read8(kUnprivileged).status());
+}
+
 absl::StatusOr<std::optional<off_t>> ConfigSpace::FindVendorStructure(VendorStructure kind) const {
   const uint32_t wanted = kind == VendorStructure::kVsec ? kVsecId : kDvsecId;
   off_t offset = kExtended;

@@ -50,6 +50,8 @@ class ConfigSpace {
   // PCI Express Base Specification 5.0, 7.9.5 and 7.9.6.
   enum class VendorStructure { kVsec, kDvsec };
   absl::StatusOr<std::optional<off_t>> FindVendorStructure(VendorStructure kind) const;
+  // Whether the kernel shows this process the first 64 bytes alone, for want of CAP_SYS_ADMIN.
+  bool IsCutShort() const;
 
  private:
   absl::StatusOr<std::string> Read(off_t offset, size_t count) const;

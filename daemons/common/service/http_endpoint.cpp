@@ -142,7 +142,7 @@ class Server final : public HttpEndpoint {
         static_cast<size_t>(of_peer) >= limits_.of_one_address) {
       return;
     }
-    Connection& one = connections_.emplace_back(*this, std::move(peer));
+    Connection& one = connections_.emplace_back(Connection{*this, std::move(peer)});
     one.stream.reset(::bufferevent_socket_new(base_.get(), fd.get(), BEV_OPT_CLOSE_ON_FREE));
     if (!one.stream) return connections_.pop_back();
     fd.Release();

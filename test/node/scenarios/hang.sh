@@ -5,7 +5,7 @@ node='--gpus 4 --fault 1:reset-hangs --fault 2:slow-boot --boot-ms 500'
 guest() {
   vfio-manage bind --all
   fails 3 switch on
-  expect_text "the stuck one is named" "not switched.*$(bdf 1).*the device is stuck" "$output"
+  expect_text "the stuck one is named" "not switched.*$(bdf 1).*did not come back from its reset" "$output"
   for i in 0 2 3; do
     expect_text "GPU $i is on" "switched bdf=$(bdf $i) from=off to=on" "$output"
   done
