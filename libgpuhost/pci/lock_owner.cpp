@@ -24,17 +24,11 @@ bool Locks(std::string_view path, const Device& device) {
          std::ranges::any_of(kOwn, [&](std::string_view end) { return path.ends_with(end); });
 }
 
-bool SleepsInKernel(const HostFs& fs, const std::string& pid) {
-  const std::string stat = fs.Read(fmt::format("/proc/{}/stat", pid)).value_or("");
-  const size_t state = stat.rfind(") ");
-  return state != std::string::npos && stat.substr(state).starts_with(") D");
-}
-
 }  // namespace
 
 std::string WhoLocks(const HostFs& fs, const Device& device) {
   for (const std::string& pid : fs.List("/proc").value_or(std::vector<std::string>())) {
-    if (!ParseDecimal(pid) || !SleepsInKernel(fs, pid)) continue;
+    if (!ParseDecimal(pid)) continue;
     const std::string directory = fmt::format("/proc/{}/fd", pid);
     for (const std::string& fd : fs.List(directory).value_or(std::vector<std::string>())) {
       const std::string file = fs.ReadLink(fmt::format("{}/{}", directory, fd)).value_or("");
