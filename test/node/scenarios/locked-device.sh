@@ -8,10 +8,10 @@ guest() {
   nested_vm "$(bdf 0)"
   bash -c "echo $(bdf 0) >/sys/bus/pci/drivers/vfio-pci/unbind" &
   writer=$!
-  eventually "the unbind waits in the kernel" in_kernel $writer
+  eventually "it is written" writes
   cat "/sys/bus/pci/devices/$(bdf 0)/driver_override" >/dev/null &
   reader=$!
-  eventually "so does who reads what is shown under the lock" in_kernel $reader
+  eventually "who reads what is shown under the lock waits in the kernel" in_kernel $reader
 
   soon gpuhostctl status
   soon gpuhostctl status --json
@@ -34,4 +34,5 @@ guest() {
   switch on
 }
 soon() { timeout -s KILL 60 "$@"; }
+writes() { [[ "$(readlink "/proc/$writer/fd/1")" = */unbind ]]; }
 in_kernel() { grep -q ') D ' "/proc/$1/stat"; }

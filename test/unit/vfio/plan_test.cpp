@@ -185,7 +185,6 @@ TEST_CASE("what stands in the way is named with its remedy") {
     CHECK(Obstacles(bench.Unit()) == std::vector{Obstacle::kLocked});
     CHECK(Text(bench.Unit().Admission()).find("locked for a process that cannot be told") !=
           std::string::npos);
-    bench.root.File("/proc/812/stat", "812 (a) b) D 1 2\n");
     bench.root.File("/proc/812/comm", "a) b\n");
     bench.root.Link("/proc/812/fd/1", "/sys/bus/pci/drivers/vfio-pci/unbind");  // another driver
     bench.root.Link("/proc/812/fd/2", "/sys/devices/pci0000:00/0000:42:00.0/reset");
