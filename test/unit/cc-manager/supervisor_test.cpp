@@ -235,7 +235,7 @@ TEST_CASE("a program that is told to end does so, whatever its sides do") {
 TEST_CASE("the death of the supervisor takes the API side with it, and leaves nothing armed") {
   SharedReport report;
   Supervised program({RunsHardware(report),
-                      [&report](UniqueFd control) {
+                      [](UniqueFd control) {
                         HardwareProcess hardware(std::move(control));
                         if (!hardware.Arm(Mode::kOn)->status.ok()) return 9;
                         ::kill(::getppid(), SIGKILL);

@@ -5,6 +5,7 @@
 
 #include "libgpuhost/base/status.h"
 #include "libgpuhost/pci/coupled.h"
+#include "libgpuhost/vfio/steps.h"
 #include "test/unit/vfio/bench.h"
 
 using namespace gpuhost;
@@ -67,7 +68,7 @@ TEST_CASE("a GPU that is coupled to its CPU is not bound without the driver that
                       "../../drivers/nvgrace_gpu_vfio_pci");
     const vfio::Unit unit = machine.Unit();
     CHECK(unit.Admission().ok());
-    CHECK_FALSE(Moves(unit.steps));
+    CHECK_FALSE(vfio::Moves(unit.steps));
   }
 }
 
