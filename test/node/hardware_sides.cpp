@@ -34,12 +34,10 @@ void Tell(std::string_view step, const absl::Status& status,
   }
 }
 
-void TryToWrite(const HostFs& fs) {
-  const auto devices = pci::ScanNvidia(fs);
-  if (!devices.ok() || devices->empty()) return;
+void TryToWrite(const HostFs& fs, const pci::Device& device) {
   for (const char* attribute : {"reset", "resource0", "driver_override", "power/control"}) {
     Say(fmt::format("api side: {}: {}", attribute,
-                    Text(fs.Open(devices->front().SysfsPath(attribute), O_RDWR).status())));
+                    Text(fs.Open(device.SysfsPath(attribute), O_RDWR).status())));
   }
 }
 
@@ -47,11 +45,12 @@ int Run(cc::Mode mode) {
   auto hardware = cc_manager::HardwareProcess::Fork(
       [](int socket) { cc_manager::RunHardwareSide("/", {}, socket); });
   HostFs fs;
-  const absl::Status confined =
-      hardware.ok() ? cc_manager::ConfineApiSide({}) : hardware.status();
+  const auto devices = pci::ScanNvidia(fs);  // of which the confined side sees nothing any more
+  if (!devices.ok() || devices->empty()) return 1;
+  const absl::Status confined = hardware.ok() ? cc_manager::ConfineApiSide({}) : hardware.status();
   Say(fmt::format("confined: {}", confined.ok() ? "done" : Text(confined)));
   if (!confined.ok()) return 1;
-  TryToWrite(fs);
+  TryToWrite(fs, devices->front());
   const auto survey = (*hardware)->Query(mode, true);
   if (!survey.ok()) return 1;
   Tell("query", survey->admission, survey->devices);
