@@ -26,5 +26,5 @@ guest() {
   expect "the server has not answered" T "$(sed 's/.*) \(.\) .*/\1/' /proc/$server/stat)"
   kill -KILL $server $user
 }
-soon() { timeout -s KILL 60 "$@"; }
+soon() { timeout -s KILL 240 "$@"; }
 has_file() { [ "$(readlink /proc/$user/fd/0)" = /run/dead/file ] && [ "$(cat /proc/$user/comm)" = sleep ]; }

@@ -18,10 +18,9 @@ guest() {
   fails 3 soon vfio-manage bind --all --dry-run
   expect_text "who has it locked is named" "$(bdf 0).*locked for process $writer \(bash\), which writes to .*/vfio-pci/unbind" "$output"
   fails 3 soon vfio-manage bind --all
-  fails 3 soon vfio-manage unbind --all
-  expect_text "the machine is named" "$(bdf 0).*in use by qemu-system-x86 \(pid $vm\)" "$output"
-  expect "the other one was free" "vfio-pci none" "$(drivers)"
-  soon vfio-manage bind --device-id "$(bdf 1)"
+  expect_text "and the machine" "$(bdf 0).*in use by qemu-system-x86 \(pid $vm\)" "$output"
+  # The kernel has taken the link to the driver away before it waits.
+  expect "the other one stays" "none vfio-pci" "$(drivers)"
   fails 3 soon cc-manager --standalone --once --mode on
   expect_text "the machine is named again" "in use by qemu-system-x86 \(pid $vm\)" "$output"
 
@@ -33,6 +32,6 @@ guest() {
   soon vfio-manage bind --all
   switch on
 }
-soon() { timeout -s KILL 60 "$@"; }
+soon() { timeout -s KILL 240 "$@"; }
 writes() { [[ "$(readlink "/proc/$writer/fd/1")" = */unbind ]]; }
 in_kernel() { grep -q ') D ' "/proc/$1/stat"; }

@@ -189,6 +189,12 @@ TEST_CASE("what stands in the way is named with its remedy") {
     bench.root.Link("/proc/812/fd/1", "/sys/bus/pci/drivers/vfio-pci/unbind");  // another driver
     bench.root.Link("/proc/812/fd/2", "/sys/devices/pci0000:00/0000:42:00.0/reset");
     bench.root.Link("/proc/812/fd/3", "/sys/bus/pci/drivers/nvidia/unbind");
+    for (const char* fd : {"1", "2", "3"}) {
+      bench.root.File(std::string("/proc/812/fdinfo/") + fd, "pos:\t0\nflags:\t0100001\n");
+    }
+    // One that only reads waits as well.
+    bench.root.Link("/proc/700/fd/3", "/sys/devices/pci0000:00/0000:41:00.0/driver_override");
+    bench.root.File("/proc/700/fdinfo/3", "pos:\t0\nflags:\t0100000\n");
     CHECK(Text(bench.Unit().Admission()) ==
           "the kernel keeps it locked for process 812 (a) b), which writes to "
           "/sys/bus/pci/drivers/nvidia/unbind; wait for that, or end what it waits for");
