@@ -62,7 +62,9 @@ start_systemd() {
   local unit
   mount -t cgroup2 cgroup /sys/fs/cgroup
   tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id # this may be a container that has none
-  mkdir -p /run/systemd/system
+  mkdir -p /run/systemd/system /etc/systemd/system.conf.d
+  # It is process 1 of a PID namespace of its own.
+  printf '[Manager]\nDefaultEnvironment=GPUHOST_NESTED_NODE=1\n' >/etc/systemd/system.conf.d/nested.conf
   for unit in $(find /{lib,etc}/systemd/system/{sysinit,sockets,timers}.target.wants ! -name '*journald*' -type l); do
     ln -sf /dev/null "/run/systemd/system/${unit##*/}"
   done

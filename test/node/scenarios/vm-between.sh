@@ -11,7 +11,7 @@ guest() {
   exec 7>/run/go
   eventually "armed" grep -q '^arm: done' /run/change
   expect "the hold enables no GPU" "0 0" "$(enabled)"
-  expect "and resets none" "off off" "$(modes)"
+  expect "and while they are changed nobody looks at them" "null null" "$(modes)"
   fails 1 machine "$(bdf 0)" 7>&-
   expect_text "the machine is refused" "Device or resource busy" "$output"
   exec 7>&-
