@@ -135,7 +135,7 @@ leaves_containerd_running() {
   printf 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >/run/other.toml
   nsenter --target "$(pgrep -xo systemd)" --mount --pid --root --wd \
     containerd --config /run/other.toml --address /run/other.sock --root /run/other-root --state /run/other-state >/run/other.log 2>&1 &
-  cp /bin/sleep /run/containerd
+  install -m 0755 /bin/sleep /run/containerd
   setpriv --reuid=65534 --regid=65534 --clear-groups /run/containerd 600 &
   eventually "another one answers" ctr --address /run/other.sock version
   expect_text "the one of the unit is meant" "file $main, socket /run/containerd/containerd.sock" "$(kata-manager status)"

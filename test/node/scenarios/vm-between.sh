@@ -52,7 +52,8 @@ guest() {
   wait "$vm" || true
   # Bus mastering that was left behind is no user.
   setpci -s "$(bdf 0)" COMMAND=6
-  unshare --pid --fork --mount-proc cc-manager --standalone --once --mode $other --workload-policy refuse
+  GPUHOST_NESTED_NODE=1 \
+    unshare --pid --fork --mount-proc cc-manager --standalone --once --mode $other --workload-policy refuse
   expect "switched" "$other $other" "$(modes)"
 }
 enabled() { for i in 0 1; do cat "/sys/bus/pci/devices/$(bdf $i)/enable"; done | xargs; }
