@@ -38,7 +38,7 @@ guest() {
     if [ $status = 0 ]; then before=$mode; else mode=$before; fi
     kill $vm 2>/dev/null || true
     wait $vm || true
-    expect "round $round: all are in one mode" "$before $before" "$(modes)"
+    eventually "round $round: all are in one mode" are "$before $before"
     armed_for_nothing
   done
 
@@ -56,6 +56,7 @@ guest() {
     unshare --pid --fork --mount-proc cc-manager --standalone --once --mode $other --workload-policy refuse
   expect "switched" "$other $other" "$(modes)"
 }
+are() { [ "$(modes)" = "$1" ]; }  # a GPU that a machine has just left boots
 enabled() { for i in 0 1; do cat "/sys/bus/pci/devices/$(bdf $i)/enable"; done | xargs; }
 machine() {
   exec qemu-system-x86_64 -accel tcg -M q35 -cpu max -m 64M -nodefaults -no-user-config -display none \
