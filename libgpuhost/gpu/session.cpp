@@ -93,9 +93,8 @@ absl::Status Session::Reset() {
   const absl::Status written =
       host_.fs.WriteWithin(reset_limit_, pci::SysfsPath(bdf_, "reset"), "1");
   stuck_ = absl::IsDeadlineExceeded(written);
-  // ENOTTY, which has no code of its own: the last of the kernel's methods has failed. Source:
-  // __pci_reset_function_locked().
-  if (absl::IsUnknown(written)) {
+  // ENOTTY: the last of the kernel's methods has failed. Source: __pci_reset_function_locked().
+  if (absl::IsInvalidArgument(written)) {
     return Error(written.code(), "it did not come back from its reset, power-cycle the machine: {}",
                  Text(written));
   }

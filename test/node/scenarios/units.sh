@@ -30,8 +30,6 @@ guest() {
   resets_after_release
   answers_http
   changes_containerd
-  leaves_containerd_running
-
   status=0
   systemctl start gpuhost-node-validator || status=$?
   expect "this is no confidential host" "1 exit-code 1" \
@@ -123,56 +121,3 @@ changes_containerd() {
   eventually "the handler is there" loaded
   expect "containerd was restarted" no "$([ "$before" = "$(systemctl show --property MainPID --value containerd)" ] && echo yes || echo no)"
 }
-
-# What others do on the node does not end containerd, nor take its handlers away.
-leaves_containerd_running() {
-  local main=/etc/containerd/config.toml yaml=/etc/gpuhost/kata-manager.yaml pid
-  pid=$(containerd_pid)
-  cp $main /run/good.toml
-  cp $yaml /run/good.yaml
-
-  # Another containerd with files of its own, and a process of nobody's by that name.
-  printf 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >/run/other.toml
-  nsenter --target "$(pgrep -xo systemd)" --mount --pid --root --wd \
-    containerd --config /run/other.toml --address /run/other.sock --root /run/other-root --state /run/other-state >/run/other.log 2>&1 &
-  install -m 0755 /bin/sleep /run/containerd
-  setpriv --reuid=65534 --regid=65534 --clear-groups /run/containerd 600 &
-  eventually "another one answers" ctr --address /run/other.sock version
-  expect_text "the one of the unit is meant" "file $main, socket /run/containerd/containerd.sock" "$(kata-manager status)"
-
-  # Its main file is gone for a moment, and comes back empty.
-  rm $yaml
-  systemctl reload gpuhost-kata-manager
-  eventually "a configuration that is missing is told" reason_is 'is not there; all stays as it is'
-  : >$yaml
-  systemctl reload gpuhost-kata-manager
-  eventually "and an empty one" reason_is 'is empty; all stays as it is'
-  expect "the handler stays" yes "$(grep -q kata-gpu $main && echo yes)"
-  cp /run/good.yaml $yaml
-  systemctl reload gpuhost-kata-manager
-  eventually "and then all is well" phase_is steady
-
-  # Somebody has taken a file away that the main file imports: no start would succeed.
-  sed 's/kata-gpu/kata-gpu-two/' /run/good.yaml | sed 1d >>$yaml
-  sed -i '1i imports = ["/etc/containerd/gone.toml"]' $main
-  systemctl reload gpuhost-kata-manager
-  eventually "files that would not let it start are told" reason_is '/etc/containerd/gone.toml'
-  expect "containerd was not restarted" "$pid" "$(containerd_pid)"
-  cp /run/good.toml $main
-  cp /run/good.yaml $yaml
-  systemctl reload gpuhost-kata-manager
-  eventually "mended, all is well" phase_is steady
-
-  # Another program that writes its own idea of the file again and again.
-  for _ in 1 2 3 4; do
-    printf 'version = 2\nroot = "/run/containerd-root"\n' >$main
-    eventually "it is put right, or given up" right_or_given_up
-  done
-  eventually "two writers do not fight for ever" reason_is 'it is left alone'
-  expect "containerd was not restarted for them" "$pid" "$(containerd_pid)"
-  kill %containerd 2>/dev/null || true
-}
-containerd_pid() { systemctl show --property MainPID --value containerd; }
-reason_is() { jq -er .reason /run/nvidia/gpuhost/kata-manager.json | grep -qF -- "$1"; }
-phase_is() { [ "$(jq -r .phase /run/nvidia/gpuhost/kata-manager.json)" = "$1" ]; }
-right_or_given_up() { grep -q kata-gpu /etc/containerd/config.toml || reason_is 'it is left alone'; }
