@@ -16,8 +16,8 @@ pod_takes_gpu() {
   in_use_are() { [ "$(gpuhostctl status | grep -c 'in use by sleep')" = "$1" ]; }
   eventually "it shows as in use" in_use_are 1
   fails 3 cc-manager --standalone --once --mode on
-  expect_text "cc-manager says who has it" "in use by pod default/static-$CLUSTER_NODE" "$output"
-  expect_text "and which process" 'in use by sleep \(pid [0-9]+\)' "$output"
+  # Known before anybody is asked to withdraw it, and so without the kubelet's word for its pod.
+  expect_text "cc-manager says who has it" 'in use by sleep \(pid [0-9]+\)' "$output"
   fails 3 vfio-manage unbind --all --foreign # what it bound is recorded in a /run that is not seen here
   rm "$CLUSTER_RUN/static-pods/static.yaml"
   is_free() { ! gpuhostctl status | grep -q 'in use'; }
