@@ -34,7 +34,7 @@ guest() {
   systemctl start gpuhost-node-validator || status=$?
   expect "this is no confidential host" "1 exit-code 1" \
     "$status $(show node-validator Result) $(show node-validator ExecMainStatus)"
-  expect "its confinement keeps nothing from the validator" "$(gpuhostctl doctor --json | results)" \
+  expect "its confinement keeps nothing from the validator" "$(inside gpuhostctl doctor --json | results)" \
     "$(results </run/nvidia/gpuhost/node-validator.report.json)"
 
   systemctl stop gpuhost.target
@@ -71,7 +71,8 @@ start_systemd() {
     env container=node /lib/systemd/systemd --system --unit=nothing.target --log-target=kmsg &
   eventually "systemd is up" systemctl is-active nothing.target
 }
-systemctl() { nsenter --target "$(pgrep -xo systemd)" --mount --pid --root --wd systemctl --no-pager "$@"; }
+inside() { nsenter --target "$(pgrep -xo systemd)" --mount --pid --root --wd "$@"; }
+systemctl() { inside systemctl --no-pager "$@"; }
 journalctl() { command journalctl --no-pager --quiet "$@"; }
 show() { systemctl show --property "$2" --value "gpuhost-$1"; }
 each() { for daemon in $daemons; do show "$daemon" "$1"; done | xargs; }
