@@ -41,6 +41,11 @@ absl::Status AskFirmware(const gpu::Host& host, const cc::Observation& seen, cc:
   return answer;
 }
 
+// Whether nobody can talk to the firmware, which a change heals by a reset, see gpu::Session.
+bool IsSilent(const absl::Status& error) {
+  return absl::IsDeadlineExceeded(error) || absl::IsDataLoss(error);
+}
+
 bool HasModes(const cc::Observation& seen) {
   return seen.chip != nullptr && seen.chip->layout != nullptr;
 }
@@ -73,11 +78,13 @@ absl::Status Together(const std::vector<DeviceView>& devices,
 absl::Status DisarmIdle(const gpu::Host& host, const cc::Observation& seen, bool& written) {
   const auto mode = cc::ParseMode(cc::ToString(*seen.state));
   if (!mode.ok()) return absl::OkStatus();  // only another mode heals it
+  DeviceView asked;
+  AskFirmware(host, seen, *mode, asked).IgnoreError();
+  // A change would reset one that is silent, and so make effective what is armed.
+  if (!asked.pending || *asked.pending == *seen.state) return absl::OkStatus();
+  written = true;
   cc::Change change(host, std::span(&seen, 1), *mode);
   GPUHOST_TRY(change.Open());
-  const cc::DeviceResult before = change.outcome().devices.front();
-  if (before.reset || before.pending == before.before) return absl::OkStatus();
-  written = true;
   GPUHOST_TRY(change.Arm());
   return change.ResetAndVerify();  // without a reset: it is in the mode
 }
@@ -149,6 +156,7 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
         refusals[i] = AskFirmware(host_, (*seen)[i], mode, survey.devices[i]);
       }
     });
+    ForgiveSilence(survey.devices, refusals);
   }
   survey.settled = !absl::IsNotFound(survey.admission);
   for (size_t i = 0; i < seen->size(); ++i) {
@@ -163,6 +171,17 @@ absl::StatusOr<Survey> LocalHardware::Query(cc::Mode mode, bool ask_firmware) {
     survey.busy = false;
   }
   return survey;
+}
+
+// One that is silent is no reason against a change, for the change heals it if that can be done;
+// one that has been silent in a change, too, is, until it answers.
+void LocalHardware::ForgiveSilence(std::span<const DeviceView> devices,
+                                   std::span<absl::Status> refusals) {
+  for (size_t i = 0; i < devices.size(); ++i) {
+    if (devices[i].pending) incurable_.erase(devices[i].bdf);
+    const bool curable = !devices[i].pending && !incurable_.contains(devices[i].bdf);
+    if (curable && IsSilent(refusals[i])) refusals[i] = absl::OkStatus();
+  }
 }
 
 absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode) {
@@ -183,6 +202,11 @@ absl::StatusOr<Progress> LocalHardware::Arm(cc::Mode mode) {
   }
   change_ = std::make_unique<cc::Change>(host_, seen_, mode);
   const bool opened = change_->Open().ok();
+  if (!opened) {
+    for (const cc::DeviceResult& result : change_->outcome().devices) {
+      if (IsSilent(result.status)) incurable_.insert(result.bdf);
+    }
+  }
   const bool armed = opened && change_->Arm().ok();
   Progress progress = armed ? ProgressOf(change_->outcome()) : Finish();
   progress.written = opened;

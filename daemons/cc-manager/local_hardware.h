@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 
 #include "daemons/cc-manager/arm_limit.h"
@@ -39,6 +40,7 @@ class LocalHardware : public Hardware {
   void NameUsers(std::span<const pci::Bdf> taken);
   absl::Status CountArm(cc::Mode mode);
   absl::Status Grabbed();
+  void ForgiveSilence(std::span<const DeviceView> devices, std::span<absl::Status> refusals);
   absl::StatusOr<Progress> DisarmAllIdle();
   const cc::Observation* SeenOf(const pci::Bdf& bdf) const;
   Progress Refusal(absl::Status why) const;
@@ -52,6 +54,7 @@ class LocalHardware : public Hardware {
   // status document of an earlier process, which anybody may have written: it is told in a survey,
   // and no change is admitted, made or left out for it here.
   std::map<pci::Bdf, cc::State> last_;
+  std::set<pci::Bdf> incurable_;    // whose firmware was silent also when a change was to heal it
   Observations seen_;               // before the change; its users as of the last look
   cc::Mode mode_ = cc::Mode::kOff;  // of the change
   const cc::Policy policy_;

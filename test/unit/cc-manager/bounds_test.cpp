@@ -110,11 +110,20 @@ TEST_CASE("a GPU that refuses only when it is armed disturbs the node ever more 
     world.machine.gpu(0).Set(Fault::kKnobLocked, phase == Phase::kArming);
     return false;
   });
-  CHECK(world.RunFor(hours(24)) == 0);
-  CHECK(arms > 10);
-  CHECK(arms < 40);
+  CHECK(world.RunFor(hours(12)) == 0);
+  CHECK(arms > 8);
+  CHECK(arms < 30);
   CHECK(world.OperandPatches() <= 2 * arms + 1);
   CHECK(world.Resets() == 0);
+}
+
+TEST_CASE("a GPU whose firmware stays silent is reset once, and disturbs nobody afterwards") {
+  NodeWorld world({"h100-pcie"}, true, kOperandLabels);
+  world.AddOperands();
+  world.machine.gpu(0).Set(Fault::kRpcSilent);
+  CHECK(world.RunFor(hours(4)) == 0);
+  CHECK(world.Resets() == 1);
+  CHECK(world.OperandPatches() <= 3);
 }
 
 TEST_CASE("a GPU that does not get into the mode is not reset for ever") {

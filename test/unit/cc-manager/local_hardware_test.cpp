@@ -287,14 +287,40 @@ TEST_CASE(
   CHECK_FALSE(node.Query(Mode::kOn, true).busy);
 }
 
-TEST_CASE("a firmware that does not answer refuses a change, and does not begin one") {
-  Node node(2);
-  node.machine.gpu(1).Set(GENERATE(Fault::kRpcSilent, Fault::kRpcError));
-  CHECK_FALSE(node.Query(Mode::kOn, true).admission.ok());
+TEST_CASE(
+    "a silent firmware is left to the change that heals it, once, and refuses it afterwards") {
+  Node node(2, GENERATE("h100-pcie", "b200"));
+  node.machine.gpu(1).Set(Fault::kRpcSilent);
   const Survey same = node.Query(Mode::kOff, true);
   CHECK(same.settled);
   CHECK_FALSE(same.devices[1].pending.has_value());
   CHECK_FALSE(same.devices[1].error.empty());
+  CHECK(node.Query(Mode::kOn, true).admission.ok());
+  CHECK(node.Resets() == 0);  // to ask resets nothing
+
+  CHECK_FALSE(node.hardware.Arm(Mode::kOn)->status.ok());
+  CHECK(node.Resets() == 1);
+  CHECK_FALSE(node.Query(Mode::kOn, true).admission.ok());
+  node.machine.gpu(1).Set(Fault::kRpcSilent, false);
+  CHECK(node.Query(Mode::kOn, true).admission.ok());
+  CHECK(node.hardware.Arm(Mode::kOn)->status.ok());
+}
+
+TEST_CASE("a firmware that answers with an error refuses a change, and does not begin one") {
+  Node node(2);
+  node.machine.gpu(1).Set(Fault::kRpcError);
+  CHECK_FALSE(node.Query(Mode::kOn, true).admission.ok());
+  CHECK(node.Query(Mode::kOff, true).settled);
+}
+
+TEST_CASE("one whose firmware is silent is not disarmed by a reset, which would do the opposite") {
+  Node node(2);
+  node.machine.gpu(0).SetKnob(8, 1);
+  node.machine.gpu(1).SetKnob(8, 1);
+  node.machine.gpu(1).Set(Fault::kRpcSilent);
+  CHECK(node.hardware.Disarm()->status.ok());
+  CHECK(node.machine.Pending(0) == State::kOff);
+  CHECK(node.Resets() == 0);
 }
 
 TEST_CASE("devices that somebody armed are disarmed in whatever mode they are, without a reset") {
