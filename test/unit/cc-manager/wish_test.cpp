@@ -15,7 +15,7 @@ struct Files {
   Files() {
     options.standalone = true;
     options.mode = Mode::kOff;
-    options.config_path = root.path() + "/cc-manager.toml";
+    options.config_path = "/cc-manager.toml";
   }
   fake::TempRoot root;
   HostFs fs{root.path()};
